@@ -7,8 +7,10 @@ their queues and TC programs, 80 system calls, 60 destinations, 12 reasons to dr
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from probes.arrays import FEW
+from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import Cost, HookId, Key, Kind, Row, Sample, State, Status, TargetKind, Value
 from probes.recording.encoder import Tick
@@ -104,7 +106,9 @@ class Host:
 
     def _sample(self, id: HookId, time: float) -> Sample:
         status = self._statuses[id]
-        rows: dict[Key, Row] = {k: tuple(r) for k, r in self._rows[id].items()}
+        rows: Mapping[Key, Row] = {k: tuple(r) for k, r in self._rows[id].items()}
+        if len(rows) > FEW:  # as readers give them
+            rows = RowTable.of_rows(rows.values(), self.hooks[id.hook].places.keys)
         log: tuple[Row, ...] = ()
         if self.hooks[id.hook].log:
             seen = self._dice.randrange(8)

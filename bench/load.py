@@ -1,12 +1,13 @@
 """Something to watch: a paced load that stops by itself, on loopback and veth pairs of its own.
 
-    python -m bench.load SECONDS [PAIRS]
+    python -m bench.load SECONDS [PAIRS] [still]
 
 Each second 50 rows of every pane change: in every hundredth of a second, 3 connects that succeed
 and 1 that is refused (50 addresses in turn), 100 cheap system calls (50 kinds), a few bytes there
 and back on 5 of 50 standing connections. As root also 5 datagrams through some of 50 veth pairs
 to a closed port (dropped there), in a network namespace that ends with this process; PAIRS: so
-many instead. 200 idle processes stand by, as on a server: the peers' cost grows with their number.
+many instead; still: everything is there, and nothing happens. 200 idle processes stand by, as on a
+server: the peers' cost grows with their number.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SYSCALLS = (*ASKING, *REFUSED_AT_ONCE) if platform.machine() == "x86_64" else ()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(seconds: float, pairs: int = ROWS) -> None:
+def main(seconds: float, pairs: int = ROWS, *, still: bool = False) -> None:
     """Runs the load for so many seconds, or until SIGTERM. pairs: of veths."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as stack:
@@ -53,7 +54,9 @@ def main(seconds: float, pairs: int = ROWS) -> None:
         addresses, turns, calls = cycle(ADDRESSES), cycle(range(pairs)), cycle(SYSCALLS)
         deadline = due = time.monotonic()
         deadline += seconds
-        while due < deadline:
+        if still:
+            time.sleep(seconds)
+        while due < deadline and not still:
             _connect(listener, addresses, port, refusing)
             _talk(standing)
             _call(calls)
@@ -160,4 +163,4 @@ def _ip(commands: Sequence[str], *before: str) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(float(sys.argv[1]), *map(int, sys.argv[2:3]), still="still" in sys.argv[3:])

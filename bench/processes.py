@@ -73,6 +73,11 @@ class Tree:
         self.peak = max(self.peak, resident)
         return seconds
 
+    def resident(self) -> tuple[int, int]:
+        """VmRSS now, in bytes: of the process, and of it and its descendants."""
+        each = [_memory(pid)[0] for pid in self._members()]
+        return each[0], sum(each)
+
     def _members(self) -> dict[int, list[str]]:
         stats = {}
         for entry in Path("/proc").glob("[0-9]*"):

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.busy_host import Host
-from probes import model
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
 from probes.recording.tape import Tape
 from probes.recording.writer import RecordingFile
+from probes.source import Host as HostName
 
 JUMPS = 40
 
@@ -64,7 +64,7 @@ def main() -> None:
 def _record(host: Host, ticks: Iterable[Tick], path: Path) -> list[float]:
     """The CPU time of each moment, from a sample to the file."""
     tape, spent = Tape(host.hooks, seconds=0), []
-    file = RecordingFile(path, model.Host("busy", "6.12"), host.hooks)
+    file = RecordingFile(path, HostName("busy", "6.12"), host.hooks)
     for tick in ticks:
         begin = time.process_time()
         file.write(tape.add(tick))

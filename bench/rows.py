@@ -27,8 +27,15 @@ from tests.support.odd_values import OddTable, attached
 
 ROWS = 100_000
 _SEED = 0
-_FEW = ("events", "pending", "calls", "calling", "uncounted", "errnos")
+_FEW = (
+    "events", "pending", "calls", "calling", "uncounted", "errnos", "under_way", "questions",
+)  # fmt: skip
 """Maps of which few entries are in use at a time: events, what is under way, errnos."""
+_KINDS = {
+    "reason": range(2, 10), "location": range(2, 34), "trait": range(3), "op": range(1, 6),
+    "what": range(30), "family": range(2), "library": range(1, 3), "inward": range(2),
+}  # fmt: skip
+"""Fields that have a few values on any host."""
 _ONE = (1).to_bytes(8, sys.byteorder)
 
 
@@ -58,10 +65,14 @@ class Full(OddTable):
         if self._key.columns == 1:
             return key
         values = list(self._key.codec.unpack(key))
-        for name, value in (("ifindex", 1), ("protocol", 6)):
+        for name, value in (("ifindex", 1), ("protocol", 6), ("netns", 1), ("device", 1)):
             place = self._key.fields.get(name)
             if isinstance(place, int):
                 values[place] = value
+        for name, known in _KINDS.items():
+            place = self._key.fields.get(name)
+            if isinstance(place, int):
+                values[place] = known[int(values[place]) % len(known)]
         return self._key.codec.pack(*values)
 
 

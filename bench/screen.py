@@ -1,6 +1,6 @@
 """What the screen costs and how fast it is there, beside btop and htop, in one run.
 
-    python -m bench.screen [--seconds N] [--size 160x50]... [--pairs N] [PROGRAM...]
+    python -m bench.screen [--seconds N] [--size 160x50]... [--pairs N] [--idle] [PROGRAM...]
 
 Each program runs on the same kind of pty, at 80x24, 160x50 and 200x60, once a second, under the
 same load, which changes 50 rows of every pane each second (bench.load): three short starts for
@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument(
         "--pairs", type=int, default=ROWS, help="veth pairs: each takes two TC programs (50)"
     )
+    parser.add_argument("--idle", action="store_true", help="nothing happens but the programs")
     asked = parser.parse_args()
     sizes = tuple(asked.size or SIZES)
     chosen = [p for p in PROGRAMS if not asked.programs or p.name in asked.programs]
@@ -129,7 +130,9 @@ def _again_in_a_network_namespace() -> NoReturn:
 @contextmanager
 def _load(programs: int, asked: argparse.Namespace) -> Iterator[None]:
     longest = programs * ((STARTS + 1) * (PATIENCE + 15) + SETTLE + asked.seconds + 30)
-    load = subprocess.Popen([sys.executable, "-m", "bench.load", str(longest), str(asked.pairs)])
+    still = ["still"] if asked.idle else []
+    command = [sys.executable, "-m", "bench.load", str(longest), str(asked.pairs), *still]
+    load = subprocess.Popen(command)
     try:
         time.sleep(1)
         if load.poll() is not None:

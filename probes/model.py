@@ -153,13 +153,15 @@ class Table(Protocol):
 class Reading:
     """Result of one reading: rows by `Hook.stored`, events not seen, and new log entries.
 
-    unlogged: events that the rows count, but for which the log had no room.
+    unlogged: events that the rows count, but for which the log had no room. idle: all is as in the
+    reading before, as the rung's programs did not run: they are not asked what they cost.
     """
 
     rows: Iterable[Row] = ()
     lost: int = 0
     log: Iterable[Row] = ()
     unlogged: int = 0
+    idle: bool = False
 
 
 class Attach(Protocol):

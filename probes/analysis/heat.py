@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import sub
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from probes.analysis.known_rows import KnownRows, ints
 from probes.analysis.snapshot import Snapshot
-from probes.columns.cells import differ
+from probes.arrays import FEW, np
+from probes.columns.cells import TupleCells
 from probes.columns.row_table import RowTable
 from probes.model import HookId, Key, Row, Sample, same_totals
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 SLOT_SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""
-MAX_GONE = 4000
-"""Rows of a hook that are kept after they have gone, at most."""
-_TIDY = 36
-"""Slots after which those that are too old are forgotten."""
-_SPARE = 64  # cells that may be too old before they are taken away
+_MOST_HITS = 0xFFFFFFFF
+_EXACT = 1 << 56
+"""Hits in a bucket from which 64 bits may not hold the sum of all buckets."""
+_AT_ONCE = 4096
+"""Rows that are compared together, so that what it takes for a moment is little."""
+_Buckets = tuple[int, ...]
 
 
 class HeatSlot(NamedTuple):
@@ -31,46 +38,147 @@ class HeatSlot(NamedTuple):
     hits: Mapping[int, int]
 
 
-class _Row:
-    """A histogram's last buckets, and what each slot added: slot, bucket, hits, and so on."""
+class _Histograms:
+    """A column's histograms: the last buckets of each row, and what each slot added to them.
 
-    __slots__ = ("before", "cells")
+    A row's number is its slot in `KnownRows`, whose ticks are turns here.
+    """
 
-    def __init__(self, before: tuple[int, ...]) -> None:
-        self.before = before
-        self.cells = array("I")
+    def __init__(self, place: int) -> None:
+        self._place, self._turn = place, 0
+        self._rows = KnownRows(SLOTS)
+        self._before: list[_Buckets] | NDArray[Any] = []  # by number: of few rows, of many
+        # Slot, turn, and what was added: number, bucket, hits, and so on.
+        self._added: deque[tuple[int, int, array[int]]] = deque()
 
-    def add(self, slot: int, now: tuple[int, ...]) -> None:
-        if now == self.before:
-            return
-        added = now
-        if sum(now) >= sum(self.before):  # else it was reset
-            added = tuple(map(sub, now, self.before))
-        self.before = now
-        for bucket, hits in enumerate(added):
-            if hits > 0:
-                self.cells.extend((slot, bucket, min(hits, 0xFFFFFFFF)))
+    def take(self, slot: int, sample: Sample, *, from_zero: bool) -> None:
+        """Add what a slot has had. from_zero: rows that came begin with nothing."""
+        self._turn += 1
+        rows, cells = sample.rows, None
+        if isinstance(rows, RowTable) and len(rows) > FEW:
+            cells = rows.cells[self._place]
+        if isinstance(rows, RowTable) and isinstance(cells, TupleCells) and self._fits(cells.raw):
+            added = self._take_many(rows, cells, from_zero=from_zero)
+        else:
+            added = self._take_few(sample.rows, from_zero=from_zero)
+        if added:
+            self._added.append((slot, self._turn, added))
+        self._rows.sweep()
 
     def forget(self, before: int) -> None:
-        """Forget slots that are too old, once there are several."""
-        cells, old = self.cells, 0
-        while old < len(cells) and cells[old] < before:
-            old += 3
-        if old >= 3 * _SPARE or old == len(cells):
-            del cells[:old]
+        """Forget slots that are too old."""
+        while self._added and self._added[0][0] < before:
+            self._added.popleft()
 
-    @property
-    def last(self) -> int:
-        return self.cells[-3] if self.cells else 0
+    def _take_few(self, rows: Mapping[Key, Row], *, from_zero: bool) -> array[int]:
+        place, before, turn = self._place, self._listed(), self._turn
+        buckets = {k: now for k, row in rows.items() if isinstance(now := row[place], tuple)}
+        self._rows.take(turn, list(buckets))
+        before.extend([()] * (self._rows.number - len(before)))
+        first, added = self._rows.first, array("I")
+        for number, now in zip(self._rows.slots, buckets.values(), strict=True):
+            was = before[number]
+            if first[number] == turn:
+                was = (0,) * len(now) if from_zero else now
+            if now != was:
+                for bucket, hits in _hits(now, was):
+                    added.extend((number, bucket, hits))
+            before[number] = now
+        return added
+
+    def _listed(self) -> list[_Buckets]:
+        if not isinstance(self._before, list):
+            self._before = list(map(tuple, self._before.tolist()))
+        return self._before
+
+    def _fits(self, raw: NDArray[Any]) -> bool:
+        """Return whether 64 bits hold what arrays calculate, and the number of buckets is known."""
+        before = self._before
+        if isinstance(before, list):
+            return _holds(raw) and all(len(b) == raw.shape[1] for b in before if b)
+        return _holds(raw) and before.shape[1] == raw.shape[1]
+
+    def _take_many(self, rows: RowTable, cells: TupleCells, *, from_zero: bool) -> array[int]:
+        if cells.known is not None:
+            known = cells.known
+            rows, cells = rows.at(known), TupleCells(cells.raw[known])
+        self._rows.take(self._turn, rows.only_keys())
+        numbers, raw = ints(self._rows.slots), cells.raw
+        before = self._in_array(raw)
+        fresh = ints(self._rows.first)[numbers] == self._turn
+        before[numbers[fresh]] = 0 if from_zero else raw[fresh]
+        added = array("I")
+        for begin in range(0, len(raw), _AT_ONCE):
+            some, now = numbers[begin : begin + _AT_ONCE], raw[begin : begin + _AT_ONCE]
+            added.frombytes(_hits_of_many(some, now, before[some]).tobytes())
+            before[some] = now
+        return added
+
+    def _in_array(self, like: NDArray[Any]) -> NDArray[Any]:
+        """Return the last buckets as an array with a place for each number."""
+        before, number, width = self._before, self._rows.number, like.shape[1]
+        if isinstance(before, list):
+            rows = [buckets or (0,) * width for buckets in before]
+            before = TupleCells.narrow(np.array(rows, "u8").reshape(-1, width)).raw
+        kind = np.promote_types(before.dtype, like.dtype)
+        if number > len(before) or kind != before.dtype:
+            made = np.zeros((number + number // 16, width), kind)
+            made[: len(before)] = before
+            before = made
+        self._before = before
+        return before
+
+    def of(self, key: Key, begin: int, end: int) -> dict[int, dict[int, int]]:
+        """Return a row's hits by slot and bucket, in the slots from `begin` to before `end`."""
+        number, found = self._rows.find(key), dict[int, dict[int, int]]()
+        if number < 0:
+            return found
+        first = self._rows.first[number]
+        for slot, turn, added in self._added:
+            if begin <= slot < end and turn >= first:
+                for place in _places(added, number):
+                    found.setdefault(slot, {})[added[place + 1]] = added[place + 2]
+        return found
+
+
+def _hits(now: _Buckets, was: _Buckets) -> Iterator[tuple[int, int]]:
+    """Return what was added, by bucket; all of it if it was reset."""
+    added = now if sum(now) < sum(was) else tuple(map(sub, now, was))
+    return ((bucket, min(n, _MOST_HITS)) for bucket, n in enumerate(added) if n > 0)
+
+
+def _hits_of_many(
+    numbers: NDArray[np.int32], now: NDArray[Any], was: NDArray[Any]
+) -> NDArray[np.uint32]:
+    """Return the same of many rows: number, bucket and hits of each."""
+    changed = np.flatnonzero((now != was).any(axis=1))
+    now, was = now[changed].astype("i8"), was[changed].astype("i8")
+    reset = now.sum(axis=1) < was.sum(axis=1)
+    added = np.where(reset[:, None], now, now - was)
+    at, bucket = np.nonzero(added > 0)
+    hits = np.minimum(added[at, bucket], _MOST_HITS)
+    return np.column_stack((numbers[changed][at], bucket, hits)).astype("u4")
+
+
+def _holds(raw: NDArray[Any]) -> bool:
+    return raw.dtype.kind in "iu" and not (raw.size and int(raw.max()) >= _EXACT)
+
+
+def _places(added: array[int], number: int) -> Sequence[int]:
+    """Return where a row's hits are."""
+    if len(added) <= 3 * FEW:
+        return [place for place in range(0, len(added), 3) if added[place] == number]
+    found = np.flatnonzero(np.frombuffer(added, "u4")[::3] == number) * 3
+    places: list[int] = found.tolist()
+    return places
 
 
 class _Counted:
-    """One hook and target: its epoch, and its rows by column."""
+    """One hook and target: its epoch, and its histograms by column."""
 
-    def __init__(self, epoch: int, slot: int) -> None:
+    def __init__(self, epoch: int, slot: int, places: Iterable[tuple[int, str]]) -> None:
         self.epoch, self.slot = epoch, slot
-        self.latest: Mapping[Key, Row] = {}
-        self.rows: dict[tuple[str, Key], _Row] = {}
+        self.histograms = {name: _Histograms(place) for place, name in places}
 
 
 class Heat:
@@ -96,31 +204,18 @@ class Heat:
         if self._base is None:
             self._base = ahead
         self._set = ahead - self._base if abs(ahead - self._base) > 1 else 0.0
-        slot = self._slot(sample.time)
+        slot, from_zero = self._slot(sample.time), sample.from_zero
         known = self._hooks.get(id)
         if known is None or not same_totals(known.epoch, sample.epoch):
-            known = self._hooks[id] = _Counted(sample.epoch, slot)
-            for place, name in places:
-                for key, buckets in _histograms(sample.rows, place, {}):
-                    known.rows[name, key] = _Row(buckets)
-            known.latest = sample.rows if isinstance(sample.rows, RowTable) else {}
+            known = self._hooks[id] = _Counted(sample.epoch, slot, places)
+            for histograms in known.histograms.values():
+                histograms.take(slot, sample, from_zero=False)
         known.epoch = sample.epoch
-        if slot == known.slot:
-            return
-        for place, name in places:
-            for key, buckets in _histograms(sample.rows, place, known.latest):
-                found = known.rows.get((name, key))
-                if found is None:
-                    base = (0,) * len(buckets) if sample.from_zero else buckets
-                    found = known.rows[name, key] = _Row(base)
-                found.add(known.slot, buckets)
-                found.forget(slot - SLOTS)
-        known.latest = sample.rows if isinstance(sample.rows, RowTable) else {}
-        if slot // _TIDY != known.slot // _TIDY:
-            for row in known.rows.values():
-                row.forget(slot - SLOTS)
-        known.slot = slot
-        _sweep(known.rows, sample, slot)
+        if slot != known.slot:
+            for histograms in known.histograms.values():
+                histograms.take(known.slot, sample, from_zero=from_zero)
+                histograms.forget(slot - SLOTS)
+            known.slot = slot
 
     def of(self, id: HookId, column: str, key: Key, until: float) -> list[HeatSlot]:
         """Return the slots that had ended by a moment (monotonic seconds), oldest first.
@@ -128,48 +223,13 @@ class Heat:
         Slots without hits are included.
         """
         known = self._hooks.get(id)
-        row = known.rows.get((column, key)) if known is not None else None
-        end = min(self._slot(until), known.slot) if known is not None else 0
-        if row is None or not row.cells:
+        histograms = known.histograms.get(column) if known is not None else None
+        if known is None or histograms is None:
             return []
-        hits: dict[int, dict[int, int]] = {}
-        for slot, bucket, count in _triples(row.cells):
-            if end - SLOTS <= slot < end:
-                hits.setdefault(slot, {})[bucket] = count
+        end = min(self._slot(until), known.slot)
+        hits = histograms.of(key, end - SLOTS, end)
         if not hits:
             return []
         return [
             HeatSlot(s * SLOT_SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)
         ]
-
-
-def _histograms(
-    rows: Mapping[Key, Row], place: int, before: Mapping[Key, Row]
-) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """Return the histograms that differ from those before, as far as that is known."""
-    if isinstance(rows, RowTable) and isinstance(before, RowTable):
-        at = rows.places_in(before)
-        kept = at >= 0
-        changed = ~kept
-        now, was = rows.cells[place].at(kept), before.cells[place].at(at[kept])
-        changed[kept] = differ(now, was)
-        rows = rows.at(changed)
-    if isinstance(rows, RowTable):
-        values = zip(rows, rows.cells[place].values(), strict=True)
-    else:
-        values = zip(rows, [row[place] for row in rows.values()], strict=True)
-    return ((key, value) for key, value in values if isinstance(value, tuple))
-
-
-def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
-    return zip(cells[::3], cells[1::3], cells[2::3], strict=True)
-
-
-def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
-    if len(rows) == len(sample.rows):
-        return  # no row has two histograms here: none went
-    gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
-    for place, key in enumerate(gone, 1):
-        if rows[key].last < slot - SLOTS or place <= len(gone) - MAX_GONE:
-            del rows[key]

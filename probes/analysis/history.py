@@ -8,32 +8,37 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from probes.analysis.anomaly import CALM, LENGTH, Series, Threshold, Verdict
+from probes.analysis.anomaly import CALM, LENGTH, ManyVerdicts, Threshold, Verdict, calm
+from probes.analysis.by_row import ByRow, Numbers, SumBy, in_array, keys_of, plain
 from probes.analysis.heat import Heat
+from probes.analysis.judge import ANY, Judge
+from probes.analysis.known_rows import Keys, KnownRows
+from probes.analysis.series import Series
 from probes.analysis.snapshot import Snapshot
+from probes.analysis.value_layout import TICKS, ValueLayout
 from probes.model import HookId
 from probes.units import Unit
 
-MAX_GONE = 4000
-"""Rows of a figure that are kept after they have gone, at most."""
-_SWEEP = 64
 _MOST_NAMES = 4096
+
+
+Values = Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number whose history is kept for each row.
 
-    values: a hook's snapshots -> key -> number. hook: its name, "*" for every hook. wrong: values
-    other than 0 are bad. rule: when it is unusual. named_by: the hook that tells when a name means
-    another thing.
+    values: a hook's snapshots -> key -> number; `ByRow`, `SumBy` if it is made of columns. hook:
+    its name, "*" for every hook. wrong: values other than 0 are bad. rule: when it is unusual.
+    named_by: the hook that tells when a name means another thing.
     """
 
     name: str
     title: str
     unit: Unit
     hook: str
-    values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
+    values: Values
     wrong: bool = False
     rule: Threshold | None = None
     named_by: str = ""
@@ -59,13 +64,81 @@ class _Ticks:
         if time < last:  # that host has restarted
             self.times = array("d")
         self.times.append(time)
-        if len(self.times) > LENGTH + _SWEEP:
-            del self.times[:_SWEEP]
+        if len(self.times) > LENGTH + TICKS:
+            del self.times[:TICKS]
         return wall
 
     def until(self, time: float) -> int:
         """Return how many ticks there had been at that moment."""
         return self.ticks - len(self.times) + bisect_right(self.times, time)
+
+
+class _Kept:
+    """The history of one figure of a hook."""
+
+    def __init__(self, figure: Figure, layout: ValueLayout) -> None:
+        self.figure, self.layout, self.rows = figure, layout, layout.rows
+        self.series = Series(layout)
+        self.judge = Judge(layout.rows, self.series, figure.rule or ANY)
+
+    def take(self, tick: int, snapshots: Sequence[Snapshot], wall: float, begun: int) -> None:
+        """Add a tick. The hook's own rows are known already."""
+        values = self.figure.values
+        if isinstance(values, ByRow):
+            numbers = values.numbers(snapshots)
+        else:
+            keys, numbers = _columns(values, snapshots)
+            self.layout.take(tick, keys)
+        numbers = in_array(numbers)
+        self.series.add(numbers)
+        if self.figure.rule is not None:
+            self.judge.take(numbers, wall, begun)
+
+
+class _Watched:
+    """A hook's ticks, and what is kept of each figure: of its own rows, or of others."""
+
+    def __init__(self, figures: Sequence[Figure]) -> None:
+        self.ticks, self._own = _Ticks(), _layout()
+        self.kept = {
+            f.name: _Kept(f, self._own if isinstance(f.values, ByRow) else _layout())
+            for f in figures
+        }
+        self._by_row = any(isinstance(f.values, ByRow) for f in figures)
+
+    def take(self, snapshots: Sequence[Snapshot], wall: float) -> None:
+        tick, begun = self.ticks.ticks, self.ticks.begun
+        if self._by_row:
+            self._own.take(tick, keys_of(snapshots))
+        for kept in self.kept.values():
+            kept.take(tick, snapshots, wall, begun)
+        if tick % TICKS == 0:
+            for rows in {id(kept.rows): kept.rows for kept in self.kept.values()}.values():
+                self._forget(rows, rows.sweep())
+            for kept in self.kept.values():
+                kept.judge.tidy()
+
+    def forget(self, figure: str, key: Hashable) -> None:
+        """Forget a figure's row."""
+        layout = self.kept[figure].layout
+        self._forget(layout.rows, layout.forget(key))
+
+    def _forget(self, rows: KnownRows, slots: Sequence[int]) -> None:
+        if slots:
+            for kept in self.kept.values():
+                if kept.rows is rows:
+                    kept.judge.forget(slots)
+
+
+def _columns(values: Values, snapshots: Sequence[Snapshot]) -> tuple[Keys, Numbers]:
+    if isinstance(values, SumBy):
+        return values.summed(snapshots)
+    named = values(snapshots)
+    return list(named), plain(named.values())
+
+
+def _layout() -> ValueLayout:
+    return ValueLayout(KnownRows(LENGTH))
 
 
 class History:
@@ -77,40 +150,28 @@ class History:
         self._figures: dict[str, list[Figure]] = {}
         for figure in {f.name: f for f in figures}.values():  # a figure may be in several panes
             self._figures.setdefault(figure.hook, []).append(figure)
-        self._kept: dict[tuple[str, str], dict[Hashable, Series]] = {}
-        self._unusual: dict[str, set[Hashable]] = {}
-        self._watches: dict[str, _Ticks] = {}
+        self._watched: dict[str, _Watched] = {}
         self._named: dict[str, Hashable] = {}
         self.heat = Heat()
 
     @property
     def ticks(self) -> dict[str, int]:
         """How many ticks of each hook there were."""
-        return {hook: watch.ticks for hook, watch in self._watches.items()}
+        return {hook: watched.ticks.ticks for hook, watched in self._watched.items()}
 
     def until(self, time: float) -> dict[str, int]:
         """Return how many there had been at that moment, in that host's monotonic seconds."""
-        return {hook: watch.until(time) for hook, watch in self._watches.items()}
+        return {hook: watched.ticks.until(time) for hook, watched in self._watched.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        watch = self._watches.setdefault(hook, _Ticks())
-        wall, tick = watch.take(snapshots), watch.ticks
+        watched = self._watched.get(hook)
+        if watched is None:
+            figures = *self._figures.get(hook, ()), *self._figures.get("*", ())
+            watched = self._watched[hook] = _Watched(figures)
+        wall = watched.ticks.take(snapshots)
         self._part(hook, snapshots)
         self.heat.add(snapshots)
-        for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
-            kept = self._kept.setdefault((figure.name, hook), {})
-            unusual, rule = self._unusual.setdefault(figure.name, set()), figure.rule
-            for key, value in figure.values(snapshots).items():
-                series = kept.get(key)
-                if series is None:
-                    series = kept[key] = Series(tick)
-                if series.take(tick, value, wall, rule, watch.begun):
-                    unusual.add(key)
-                elif key in unusual:
-                    unusual.discard(key)
-            if tick % _SWEEP == 0:
-                _sweep(kept, tick)
-                unusual &= kept.keys()
+        watched.take(snapshots, wall)
 
     def _part(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         """Forget figures by a name that means another thing now: an interface made again."""
@@ -121,8 +182,8 @@ class History:
         for name in named.keys() & self._named.keys():
             if named[name] != self._named[name]:
                 for figure in figures:
-                    self._kept.get((figure.name, figure.hook), {}).pop(name, None)
-                    self._unusual.get(figure.name, set()).discard(name)
+                    if figure.hook in self._watched:
+                        self._watched[figure.hook].forget(figure.name, name)
         self._named = {**self._named, **named} if len(self._named) < _MOST_NAMES else named
 
     def series(
@@ -133,49 +194,66 @@ class History:
         most: int = 2 * LENGTH,
     ) -> list[float | None]:
         """Return a row's latest values, newest last. ticks: as after so many readings."""
-        series, until = self._find(figure, key, ticks)
-        return series.values(until, most) if series is not None else []
+        kept, slot, until = self._find(figure, key, ticks)
+        return kept.series.listed(slot, until, most) if kept is not None else []
 
     def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
         """Return the keys of the rows that are unusual now."""
-        return self._unusual.get(figure.name, frozenset())
+        watched = self._watched.get(figure.hook)
+        kept = watched.kept.get(figure.name) if watched is not None else None
+        return {kept.rows.key(slot) for slot in kept.judge.unusual()} if kept else set()
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> Verdict:
         """Return whether the row is unusual, and since when."""
-        if ticks is None and key not in self._unusual.get(figure.name, ()):
-            return CALM  # as nearly all are
-        series, until = self._find(figure, key, ticks)
-        return series.verdict(until) if series is not None else CALM
+        if ticks is None and not self._any_unusual(figure, key):
+            return CALM  # as nearly always
+        kept, slot, until = self._find(figure, key, ticks)
+        return kept.judge.verdict(slot, until) if kept is not None else CALM
+
+    def _any_unusual(self, figure: Figure, key: Hashable) -> bool:
+        watched = self._watched.get(_hook(figure, key))
+        kept = watched.kept.get(figure.name) if watched is not None else None
+        return kept is not None and kept.judge.opened > 0
+
+    def verdicts(
+        self, figure: Figure, snapshot: Snapshot, ticks: Mapping[str, int] | None = None
+    ) -> ManyVerdicts:
+        """Return the verdict on each row of a snapshot, in their order, for a figure by row."""
+        kept, until = self._kept(figure, figure.hook, ticks)
+        if kept is None:
+            return calm(len(snapshot.rows))
+        return kept.judge.verdicts(kept.rows.find_all(keys_of((snapshot,))), until)
 
     def usual(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> float | None:
         """Return the row's usual value, without anomalies; None if too little is known."""
-        series, until = self._find(figure, key, ticks)
-        if series is None:
+        kept, slot, until = self._find(figure, key, ticks)
+        if kept is None:
             return None
-        begun = self._watches[_hook(figure, key)].begun
-        return series.usual(until, figure.rule or Threshold(0, absent=None), begun)
+        begun = self._watched[_hook(figure, key)].ticks.begun
+        return kept.judge.usual(slot, until, begun)
 
     def _find(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None
-    ) -> tuple[Series | None, int]:
-        hook = _hook(figure, key)
-        watch = self._watches.get(hook)
-        now = watch.ticks if watch is not None else 0
+    ) -> tuple[_Kept | None, int, int]:
+        """Return a row's figure and slot, and the tick that is asked about; None if not known."""
+        kept, until = self._kept(figure, _hook(figure, key), ticks)
+        slot = kept.rows.find(key) if kept is not None else -1
+        return (kept if slot >= 0 else None), slot, until
+
+    def _kept(
+        self, figure: Figure, hook: str, ticks: Mapping[str, int] | None
+    ) -> tuple[_Kept | None, int]:
+        watched = self._watched.get(hook)
+        if watched is None:
+            return None, 0
+        now = watched.ticks.ticks
         until = now if ticks is None else min(ticks.get(hook, 0), now)
-        return self._kept.get((figure.name, hook), {}).get(key), until
+        return watched.kept.get(figure.name), until
 
 
 def _hook(figure: Figure, key: Hashable) -> str:
     return key.hook if figure.hook == "*" and isinstance(key, HookId) else figure.hook
-
-
-def _sweep(kept: dict[Hashable, Series], tick: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
-    gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
-    for place, key in enumerate(gone, 1):
-        if kept[key].last < tick - LENGTH or place <= len(gone) - MAX_GONE:
-            del kept[key]

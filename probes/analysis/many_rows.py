@@ -6,7 +6,7 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+_EACH = 16
+"""Rows up to which each is looked at."""
 _MANY = 32
 """The part of all rows whose derived values are made one by one before all are made at once."""
 
@@ -71,6 +73,14 @@ class ManyRows(Sequence[SnapshotRow]):
         self._rates: dict[str, Reals] = {}
         self._derived: dict[str, Reals | None] = {}
         self._asked = 0
+        self._answers: dict[Callable[[ManyRows], Any], Any] = {}
+
+    def once(self, ask: Callable[[ManyRows], T]) -> T:
+        """Return the result of `ask`, computed once: rows never change."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        found: T = self._answers[ask]
+        return found
 
     @cached_property
     def keys(self) -> Sequence[Key]:
@@ -82,7 +92,9 @@ class ManyRows(Sequence[SnapshotRow]):
         return self.table.cells[self._hook.places.names.index(column)]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """Return a stored column as numbers for sums and sorting; an unknown value counts as 0."""
+        """Return a column as numbers for sums and sorting; an unknown value counts as 0."""
+        if column not in self._hook.places.names:
+            return self._derived_numbers(column)
         cells = self.cells(column)
         if not isinstance(cells, NumberCells):
             values = cells.values()
@@ -90,10 +102,49 @@ class ManyRows(Sequence[SnapshotRow]):
         raw = cells.raw.astype("f8")
         return raw if cells.known is None else np.where(cells.known, raw, 0.0)
 
+    def _derived_numbers(self, column: str) -> NDArray[np.float64]:
+        reals = self.derived(column)
+        if reals is None:
+            return np.array([row.number(column) for row in self], "f8")
+        return np.where(reals.known, reals.values, 0.0)
+
+    def per_s(self, column: str) -> NDArray[np.float64]:
+        """Return a counter's rates for sums and sorting; an unknown rate counts as 0."""
+        per_s, known = self.rates(column)
+        return np.where(known, per_s, 0.0)
+
+    def reals(self, column: str) -> Reals | None:
+        """Return a column's numbers, and where there are any; None where only rows have them."""
+        if column not in self._hook.places.names:
+            return self.derived(column)
+        cells = self.cells(column)
+        if not isinstance(cells, NumberCells):
+            return None
+        return Reals(cells.raw.astype("f8"), cells.flags())
+
     def places(self, keys: Iterable[Hashable]) -> list[int]:
         """Return where the rows with these keys are; there may be none with some."""
         wanted = set(keys)
-        return [n for n, key in enumerate(self.keys) if key in wanted] if wanted else []
+        if len(wanted) <= _EACH:
+            found = [self.place(key) for key in wanted]
+            return sorted([place for place in found if place is not None])
+        return [n for n, key in enumerate(self.keys) if key in wanted]
+
+    def place(self, key: object) -> int | None:
+        """Return where the row with this key is; None if there is none."""
+        table = self.table
+        if not isinstance(key, tuple) or len(key) != len(table.keyed):
+            return None
+        near: NDArray[np.bool_] | None = None
+        for at, value in zip(table.keyed, key, strict=True):
+            cells = table.cells[at]
+            if isinstance(cells, NumberCells) and isinstance(value, int):
+                same = cells.raw == value
+                near = same if near is None else near & same
+        places = [] if near is None else np.flatnonzero(near).tolist()
+        if near is None or len(places) > _EACH:
+            return table.place(key) if key in table else None
+        return next((place for place in places if table.key(place) == key), None)
 
     def rates(self, column: str) -> Reals:
         """Return a counter's rates."""

@@ -63,9 +63,12 @@ def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:
 
 def _takers(hook: Hook, now: Mapping[Key, Row]) -> Iterator[Key]:
     """Return the rows that take over; the last row is the first."""
+    rows = now if isinstance(now, dict | RowTable) else dict(now)
+    last = next(reversed(rows), ())
+    if OTHERS not in last and None not in last:  # as of most hooks at most times
+        return iter(())
     pid = _pid(hook)
-    keys = reversed(now if isinstance(now, dict | RowTable) else dict(now))
-    return takewhile(lambda key: _takes(key, pid), keys)
+    return takewhile(lambda key: _takes(key, pid), reversed(rows))
 
 
 def _takes(key: Key, pid: int | None) -> bool:

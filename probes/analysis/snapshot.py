@@ -45,19 +45,19 @@ class Snapshot:
     def keys(self) -> Sequence[Key]:
         """The key of each row."""
         rows = self.rows
-        return rows.keys if isinstance(rows, ManyRows) else [row.key for row in rows]
+        return rows.keys if type(rows) is ManyRows else [row.key for row in rows]
 
     def values(self, column: str) -> Sequence[Value]:
         """Return a stored column's value in each row."""
         rows = self.rows
-        if isinstance(rows, ManyRows):
+        if type(rows) is ManyRows:
             return rows.cells(column).values()
-        return [row[column] for row in rows]
+        return [row.stored[column] for row in rows]
 
     def per_s(self, column: str) -> Sequence[float | None]:
         """Return a counter's rate in each row."""
         rows = self.rows
-        if isinstance(rows, ManyRows):
+        if type(rows) is ManyRows:
             return rows.rates(column).listed()
         return [row.rates[column] for row in rows]
 

@@ -15,10 +15,11 @@ Derive = Callable[[Mapping[str, Value]], Value]
 class SnapshotRow:
     """A row for display: values by column name, and each counter's rate per second.
 
-    derived: returns the derived values; called when one is needed, as most rows are not shown.
+    stored: what there is without deriving any value now. derived: returns the derived values;
+    called when one is needed, as most rows are not shown.
     """
 
-    __slots__ = ("_derived", "_values", "key", "rates")
+    __slots__ = ("_derived", "key", "rates", "stored")
 
     def __init__(
         self,
@@ -28,28 +29,23 @@ class SnapshotRow:
         derived: Callable[[], Mapping[str, Value]] | None = None,
     ) -> None:
         self.key, self.rates = key, rates
-        self._values, self._derived = values, derived
-
-    @property
-    def stored(self) -> Mapping[str, Value]:
-        """The values that were read, without deriving any now."""
-        return self._values
+        self.stored, self._derived = values, derived
 
     @property
     def values(self) -> Mapping[str, Value]:
         """All values, by column."""
         if self._derived is not None:
-            self._values = {**self._values, **self._derived()}
+            self.stored = {**self.stored, **self._derived()}
             self._derived = None
-        return self._values
+        return self.stored
 
     def __getitem__(self, name: str) -> Value:
-        known = self._values
+        known = self.stored
         return known[name] if name in known else self.values[name]
 
     def number(self, name: str) -> float:
         """Return a column as a number for sums and sorting; an unknown value counts as 0."""
-        known = self._values
+        known = self.stored
         value = known[name] if name in known else self.values.get(name)
         return value if isinstance(value, int | float) else 0
 

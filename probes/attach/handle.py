@@ -13,13 +13,18 @@ from probes.point import Held, Point
 
 ASK_SECONDS = 5.0
 """Seconds between checks by netlink whether something is still attached."""
+AT_ONCE = 32
+"""Links that are checked at each reading; of more, so many a second."""
+_links: set[int] = set()
+"""Fds of links that others can detach."""
 
 
 class Handle:
     """Handle on an attached program. Calling it detaches; calling it twice is harmless.
 
     there: asks the kernel whether it is still attached, at most every so many seconds. None: nobody
-    but us can detach it. link: its fd, where a bpf_link holds it.
+    but us can detach it. link: its fd, where a bpf_link holds it; with many of them each is asked
+    about less often (`AT_ONCE`).
     """
 
     def __init__(
@@ -35,9 +40,13 @@ class Handle:
         self._there = there
         self._seconds = seconds
         self._asked = time.monotonic()
+        if link is not None and there is not None:
+            _links.add(link)
 
     def __call__(self) -> None:
         if self._detach:
+            if self.link is not None:
+                _links.discard(self.link)
             self._detach[0]()
             self._detach.clear()  # only now: where it raised, there is still something to detach
 
@@ -46,8 +55,12 @@ class Handle:
 
         Raises OSError or ProbeError where that could not be asked.
         """
-        now = time.monotonic()
-        if self._there is None or now - self._asked < self._seconds:
+        if self._there is None:
+            return False
+        now, pause = time.monotonic(), self._seconds
+        if self.link is not None and len(_links) > AT_ONCE:
+            pause = max(pause, len(_links) / AT_ONCE - 0.5)
+        if now - self._asked < pause:
             return False
         self._asked = now
         return not self._there()

@@ -236,11 +236,18 @@ class ObjectCells(Cells):
 
     @classmethod
     def of(cls, values: Sequence[object]) -> ObjectCells:
-        raw = np.empty(len(values), object)
-        raw[:] = [None] * len(values)
+        return cls(objects(values))
+
+
+def objects(values: Sequence[object]) -> NDArray[Any]:
+    """Return an array of Python's own values."""
+    raw = np.empty(len(values), object)
+    if tuple in set(map(type, values)):
         for place, value in enumerate(values):  # numpy would make an axis of tuples
             raw[place] = value
-        return cls(raw)
+    else:
+        raw[:] = values
+    return raw
 
 
 def _times(value: Value, factor: int) -> Value:
@@ -264,6 +271,25 @@ def joined(first: Cells, then: Cells) -> Cells:
     if first.known is not None or then.known is not None:
         known = np.concatenate([first.flags(), then.flags()])
     return like.with_raw(np.concatenate(both), known)
+
+
+def replaced(cells: Cells, places: NDArray[Any], fresh: Cells) -> Cells:
+    """Return cells with others at these places."""
+    both = _alike(cells, fresh)
+    if both is None:
+        raw = objects(cells.values())
+        raw[places] = objects(fresh.values())
+        return cells_of(raw.tolist())
+    like = fresh if _all_unknown(cells) else cells
+    known = None
+    if cells.known is not None or fresh.known is not None:
+        known = cells.flags().copy()
+        known[places] = fresh.flags()
+    raw = both[0].astype(np.promote_types(both[0].dtype, both[1].dtype))
+    raw[places] = both[1]
+    if isinstance(like, ObjectCells) and known is not None:
+        raw[~known], known = None, None
+    return like.with_raw(raw, known)
 
 
 def _alike(first: Cells, then: Cells) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.columns.cells import Cells, cells_of
+from probes.columns.cells import Cells, cells_of, joined
+from probes.columns.groups import alike, hashed
 from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _MANY = 8
 """The part of all rows that are made one by one before all are made at once."""
-_MIX, _FOLD = 0x9E3779B97F4A7C15, 29
 
 
 class ColumnRows(Sequence[Row]):
@@ -122,6 +122,11 @@ class RowTable(Mapping[Key, Row]):
     def values(self) -> ValuesView[Row]:
         return _Values(self)
 
+    @property
+    def keyed(self) -> tuple[int, ...]:
+        """The places of the cells that identify a row."""
+        return self._places
+
     def key(self, place: int) -> Key:
         """Return the key of the row at a place."""
         return tuple([self.cells[at].value(place) for at in self._places])
@@ -142,6 +147,40 @@ class RowTable(Mapping[Key, Row]):
         """Return the rows at these places, or those that have a flag."""
         return RowTable([cells.at(places) for cells in self.cells], self._places)
 
+    def joined_with(self, other: RowTable) -> RowTable:
+        """Return the rows of both, none of which has the key of another."""
+        pairs = zip(self.cells, other.cells, strict=True)
+        return RowTable([joined(ours, theirs) for ours, theirs in pairs], self._places)
+
+    def has_keys_of(self, cells: Sequence[Cells]) -> bool:
+        """Return whether the keys of such columns are the very cells that are the keys here."""
+        return all(cells[place] is self.cells[place] for place in self._places)
+
+    def with_cells(self, cells: Sequence[Cells]) -> RowTable:
+        """Return a table of other columns that has the keys of this one (`has_keys_of`)."""
+        made = RowTable(cells, self._places)
+        known = {"_words", "_index"} & self.__dict__.keys()
+        made.__dict__.update({name: self.__dict__[name] for name in known})
+        return made
+
+    def only_keys(self) -> RowTable:
+        """Return a table of the keys alone, which holds nothing else: to be kept for longer."""
+        cells = [self.cells[place] for place in self._places]
+        copies = [each.with_raw(each.raw.copy(), each.known) for each in cells]
+        return RowTable(copies, tuple(range(len(copies)))) if copies else self
+
+    def distinct(self) -> tuple[RowTable, NDArray[np.intp]] | None:
+        """Return the keys that differ, in a table of their own, and the place of each row's in it.
+
+        For a table whose keys may be alike. None where its keys are not comparable as words.
+        """
+        cells = [self.cells[place] for place in self._places]
+        groups = alike(cells) if len(self) else None
+        if groups is None:
+            return None
+        found = [each.at(groups.first) for each in cells]
+        return RowTable(found, tuple(range(len(found)))), groups.of
+
     # -- beside another ------------------------------------------------------------------------
 
     def places_in(self, other: RowTable) -> NDArray[np.intp]:
@@ -152,6 +191,8 @@ class RowTable(Mapping[Key, Row]):
 
     def _places_in(self, other: RowTable) -> NDArray[np.intp]:
         mine, theirs = self._words, other._words
+        if mine is not None and mine is theirs:
+            return np.arange(len(self), dtype=np.intp)
         if mine is None or theirs is None or mine.space != theirs.space:
             known = other._index
             return np.fromiter((known.get(key, -1) for key in self), np.intp, len(self))
@@ -167,23 +208,15 @@ class RowTable(Mapping[Key, Row]):
         if not keys or None in space or not len(self):
             return None
         words = np.ascontiguousarray(np.column_stack([cells.words() for cells in keys]))
-        hashes = _hashed(words)
+        hashes = hashed(words)
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         return None if (hashes[1:] == hashes[:-1]).any() else _Words(space, words, order, hashes)
 
 
-def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = np.zeros(len(words), "u8")
-    for column in words.T:
-        mixed = (mixed ^ column) * np.uint64(_MIX)
-        mixed ^= mixed >> np.uint64(_FOLD)
-    return mixed
-
-
 def _found(mine: _Words, theirs: _Words) -> NDArray[np.intp]:
     """Return the place of each of mine in theirs, -1 for none."""
-    hashes = _hashed(mine.words)
+    hashes = hashed(mine.words)
     near = np.minimum(np.searchsorted(theirs.hashes, hashes), len(theirs.hashes) - 1)
     places = theirs.order[near]
     same = (theirs.words[places] == mine.words).all(axis=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 from probes.foreign.names import ProgramNames
 from probes.kernel import ethtool
@@ -24,38 +26,69 @@ from probes.toolkit import (
     key,
     level,
     packet_count,
-    row_from,
 )
 from probes.toolkit.bounded import Bounded
 from probes.toolkit.links import Made
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses, made, joining = _Addresses(), Made(opening), _Joining()
-    names = ProgramNames()
-    drivers: dict[int, str] = Bounded()
-
-    def row(link: route.Interface, addresses: Sequence[str]) -> Row:
-        known: dict[str, Value] = dict(link._asdict())
-        known["interface"] = known.pop("name")
-        if link.ifindex not in drivers:
-            drivers[link.ifindex] = _driver(link.name) if link.kind == "physical" else ""
-        known["driver"] = drivers[link.ifindex]
-        known["made"] = made.of(link.ifindex)
-        known["xdp_program"] = programs_on(link, names)
-        known["addresses"] = " ".join(addresses)
-        known["altnames"] = " ".join(link.altnames)
-        known |= joining.of(link, drivers[link.ifindex])
-        return row_from(opening.hook.stored, known)
+    addresses, made, rows = _Addresses(), Made(opening), _Rows(opening)
 
     def read() -> Reading:
         links = made.asked(route.links)
-        for ifindex in made.anew:
-            drivers.pop(ifindex, None)
+        rows.forget(made.anew)
         known = addresses.of(links)
-        return Reading([row(link, known.get(link.ifindex, ())) for link in links])
+        return Reading([rows.of(x, known.get(x.ifindex, ()), made.of(x.ifindex)) for x in links])
 
     return read
+
+
+class _Parts(NamedTuple):
+    """What a row is made of."""
+
+    link: route.Interface
+    addresses: Sequence[str]
+    driver: str
+    made: int
+    joining: Mapping[str, Value]
+
+
+class _Rows:
+    """Rows of interfaces. Of most interfaces of a large host nothing changes."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._in_order = itemgetter(*[c.name for c in opening.hook.stored])
+        self._names, self._joining = ProgramNames(), _Joining()
+        self._drivers: dict[int, str] = Bounded()
+        self._latest: dict[int, tuple[_Parts, Row]] = Bounded()
+
+    def forget(self, gone: Iterable[int]) -> None:
+        """Forget interfaces whose numbers others may have now."""
+        for ifindex in gone:
+            self._drivers.pop(ifindex, None)
+
+    def of(self, link: route.Interface, addresses: Sequence[str], made: int) -> Row:
+        ifindex = link.ifindex
+        if ifindex not in self._drivers:
+            self._drivers[ifindex] = _driver(link.name) if link.kind == "physical" else ""
+        driver = self._drivers[ifindex]
+        parts = _Parts(link, addresses, driver, made, self._joining.of(link, driver))
+        before, row = self._latest.get(ifindex, (None, ()))
+        if before != parts or link.xdp_programs:  # whose names may come later
+            row = self._made(parts)
+            self._latest[ifindex] = parts, row
+        return row
+
+    def _made(self, parts: _Parts) -> Row:
+        link = parts.link
+        known: dict[str, Value] = link._asdict()
+        known["interface"] = known.pop("name")
+        known["driver"], known["made"] = parts.driver, parts.made
+        known["xdp_program"] = programs_on(link, self._names)
+        known["addresses"] = " ".join(parts.addresses)
+        known["altnames"] = " ".join(link.altnames)
+        row: Row = self._in_order({**known, **parts.joining})
+        return row
 
 
 class _Addresses:

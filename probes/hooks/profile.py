@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from probes.toolkit import WHO, Hook, Program, Rung, Samples, Unit, counter, process
+from probes.columns.cells import Cells, NumberCells
+from probes.toolkit import WHO, Hook, Program, Rung, Samples, Unit, counter, decode, process
 from probes.toolkit.stacks import MAP, STACK, by_stack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HERTZ = 49
 """Samples a second on each CPU. No divisor of 100 or 1000, so as not to be in step with timers."""
+_SECOND, _MOST_SAMPLES = 1_000_000_000, 1 << 33
+"""Nanoseconds; samples up to which their time fits into 63 bits."""
 
 # In an interrupt that nothing holds off: no map that allocates or evicts. What has no room is lost.
 _SOURCE = (
@@ -42,8 +48,15 @@ int sample(u64 *ctx) {
 )
 
 
+def _times(samples: NDArray[Any]) -> Cells | None:
+    if len(samples) and int(samples.max()) >= _MOST_SAMPLES:
+        return None
+    return NumberCells(samples.astype("i8") * _SECOND // HERTZ)
+
+
+@decode.many(_times)
 def _time(samples: Any) -> int:
-    return int(samples) * 1_000_000_000 // HERTZ
+    return int(samples) * _SECOND // HERTZ
 
 
 def _rung(name: str, least: str) -> Rung:

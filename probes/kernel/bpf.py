@@ -14,6 +14,7 @@ import os
 import platform
 import signal
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -492,6 +493,41 @@ def _elem(
     return uapi.MapElem(fd, address(key), address(value), flags)
 
 
+class _Room:
+    """Memory that the kernel writes to, kept for the next batch.
+
+    Megabytes, of which little is used: pages that nobody touches cost nothing.
+    """
+
+    KEPT = 1 << 18
+    """Bytes that may have been touched; with more it is given back."""
+
+    def __init__(self) -> None:
+        self._memory: mmap.mmap | None = None
+        self._size = self._address = 0
+
+    def of(self, size: int) -> tuple[mmap.mmap, int]:
+        """Return at least so many bytes, and where they are."""
+        if self._memory is None or self._size < size:
+            self._memory, self._size = mmap.mmap(-1, size), size
+            self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        return self._memory, self._address
+
+    def used(self, size: int) -> None:
+        if size > self.KEPT:
+            self._memory = None
+
+
+class _Rooms(threading.local):
+    """Each thread's own."""
+
+    def __init__(self) -> None:
+        self.keys, self.values = _Room(), _Room()
+
+
+_rooms = _Rooms()
+
+
 def map_lookup_batch(
     fd: int, key_size: int, value_size: int, max_entries: int, *, take: bool = False
 ) -> tuple[bytes, bytes, int]:
@@ -503,17 +539,15 @@ def map_lookup_batch(
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
     may or may not be seen.
     """
-    # Megabytes, of which little is used: pages that nobody touches cost nothing.
-    keys = mmap.mmap(-1, key_size * max_entries)
-    values = mmap.mmap(-1, value_size * max_entries)
-    to_keys, to_values = ctypes.c_char.from_buffer(keys), ctypes.c_char.from_buffer(values)
+    keys, to_keys = _rooms.keys.of(key_size * max_entries)
+    values, to_values = _rooms.values.of(value_size * max_entries)
     token = ctypes.create_string_buffer(max(key_size, 8))
     attr = uapi.Batch(map_fd=fd, out_batch=address(token))
     command, done = _MAP_TAKE_BATCH if take else _MAP_LOOKUP_BATCH, 0
     while done < max_entries:
         attr.in_batch = attr.out_batch if done else 0
-        attr.keys = ctypes.addressof(to_keys) + done * key_size
-        attr.values = ctypes.addressof(to_values) + done * value_size
+        attr.keys = to_keys + done * key_size
+        attr.values = to_values + done * value_size
         attr.count = room = max_entries - done
         end = False
         try:
@@ -529,4 +563,7 @@ def map_lookup_batch(
         done += attr.count
         if end:
             break
-    return keys[: done * key_size], values[: done * value_size], done
+    found = keys[: done * key_size], values[: done * value_size], done
+    _rooms.keys.used(done * key_size)
+    _rooms.values.used(done * value_size)
+    return found

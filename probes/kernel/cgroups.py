@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -153,6 +153,12 @@ class Paths:
             return f"id {id}"
         self._known.move_to_end(id)
         return self._known[id]
+
+    def all_of(self, ids: Collection[int]) -> list[str]:
+        """Return the paths of several, without a call for each that is known."""
+        known = list(map(self._known.get, ids))
+        deque(map(self._known.move_to_end, self._known.keys() & set(ids)), 0)
+        return [self.of(id) if path is None else path for id, path in zip(ids, known, strict=True)]
 
     def _see(self, id: int) -> None:
         top = root()

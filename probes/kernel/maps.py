@@ -24,6 +24,9 @@ ROWS = frozenset({HASH, LRU_HASH, QUEUE, STACK_TRACE}) | _PER_CPU | _ARRAYS
 """Map types (enum bpf_map_type) that have rows; others (ring buffers) have an fd only."""
 
 
+_WORD = (1 << 64) - 1
+
+
 class BpfTable:
     """A `model.Table` on a map's fd, which `compiler.Module` owns.
 
@@ -192,6 +195,11 @@ class BpfTable:
             return values
         if len(values) > FEW * self._stride:
             return summed(values, self._cpus, self._value.size // 8)
+        if self._value.columns == 1:
+            numbers = struct.unpack(f"={len(values) // 8}Q", values)
+            lanes_of_cpus = [numbers[n :: self._cpus] for n in range(self._cpus)]
+            of_all = [n & _WORD for n in map(sum, zip(*lanes_of_cpus, strict=True))]
+            return struct.pack(f"={len(of_all)}Q", *of_all)
         size, stride, order = self._value.size, self._stride, sys.byteorder
         zero, nothing, lanes = bytes(size), bytes(stride), range(0, stride, size)
         sums = []

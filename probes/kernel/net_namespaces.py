@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
@@ -36,7 +37,8 @@ class NetNamespaces:
     AGAIN, SLICE = 10.0, 0.02
 
     def __init__(self) -> None:
-        self._of: dict[int, int] = {}
+        self._of: dict[str, int] = {}
+        self._found: dict[int, int] | None = None
         self._next = 0.0
         self._asking: Iterator[None] = iter(())
         self._before = _named()
@@ -45,39 +47,59 @@ class NetNamespaces:
 
     def find(self) -> dict[int, int]:
         """Return the namespaces, each with its oldest process."""
-        now, at_first = procfs.pids(), not self.complete
-        self._of = {pid: self._of[pid] for pid in now if pid in self._of}
-        self._ask([pid for pid in now if pid not in self._of])
-        found: dict[int, int] = {}
-        for pid in now:
-            if namespace := self._of.get(pid, 0):
-                found.setdefault(namespace, pid)
+        now, at_first = procfs.pid_names(), not self.complete
+        for pid in self._of.keys() - now:
+            self._changed(pid, None)
+        self._ask(now)
+        if self._found is None:
+            self._found = self._oldest()
         if at_first:
-            self._before |= found.keys()
+            self._before |= self._found.keys()
+        return dict(self._found)
+
+    def _oldest(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for pid in sorted(map(int, self._of)):
+            if namespace := self._of[str(pid)]:
+                found.setdefault(namespace, pid)
         return found
+
+    def _changed(self, pid: str, namespace: int | None) -> None:
+        """Note a process's namespace, or that it has gone."""
+        self._found = None
+        if namespace is None:
+            del self._of[pid]
+        else:
+            self._of[pid] = namespace
 
     def is_new(self, namespace: int) -> bool:
         """Return whether it is known to be newer than this object."""
         return self.complete and namespace not in self._before
 
-    def _ask(self, new: list[int]) -> None:
+    def _ask(self, now: AbstractSet[str]) -> None:
         begin = monotonic()
         if begin >= self._next:
-            self._asking = self._walk(procfs.pids())
+            self._asking = self._walk(_in_order(now))
             self._next = begin + self.AGAIN
-        for walk in (self._walk(new), self._asking):
+        for walk in (self._walk(_in_order(now - self._of.keys())), self._asking):
             for _ in walk:
                 if monotonic() - begin > self.SLICE:
                     return
         self.complete = True
 
-    def _walk(self, pids: list[int]) -> Iterator[None]:
+    def _walk(self, pids: list[str]) -> Iterator[None]:
         for pid in pids:
-            self._of[pid] = of_process(pid)
+            namespace = of_process(pid)
+            if self._of.get(pid) != namespace:
+                self._changed(pid, namespace)
             yield
 
 
-def of_process(pid: int) -> int:
+def _in_order(pids: AbstractSet[str]) -> list[str]:
+    return sorted(pids, key=int)
+
+
+def of_process(pid: int | str) -> int:
     """Return the inode of a process's network namespace; 0 where it is hidden, or has gone."""
     try:
         return os.stat(f"/proc/{pid}/ns/net").st_ino

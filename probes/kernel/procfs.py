@@ -177,6 +177,11 @@ def pids() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
+def pid_names() -> set[str]:
+    """Return the numbers of all visible processes, as /proc has them."""
+    return {name for name in os.listdir("/proc") if name.isdigit()}
+
+
 def comm(pid: int) -> str | None:
     """Return a process's current name, not made printable; None where the process has gone."""
     try:

@@ -490,9 +490,12 @@ class Attachment:
             else:
                 if not taken:
                     self._clear_warning(standing)  # first: `said` is a part of that note
-                    self._set_note(notes.saying(standing, self._status.note, said))
-                    standing.last = replace(sample, status=self._status)
-                    return standing.last
+                    if said or standing.said:
+                        self._set_note(notes.saying(standing, self._status.note, said))
+                    if sample.status is not self._status:
+                        sample = replace(sample, status=self._status)
+                    standing.last = sample
+                    return sample
                 problem = Gone("somebody else detached it or took its place")
         return self._fall_back(standing, problem) if taken else self._end(standing, problem)
 
@@ -517,8 +520,9 @@ class Attachment:
         return self.unread()
 
     def _clear_warning(self, standing: Standing) -> None:
-        self._set_note(notes.without_warning(standing, self._status.note))
-        standing.failures = 0
+        if standing.failures:
+            self._set_note(notes.without_warning(standing, self._status.note))
+            standing.failures = 0
 
     def _end(self, standing: Standing, problem: ProbeError) -> Sample:
         """End an attachment that cannot be read, unless it is being attached again or released."""

@@ -8,12 +8,19 @@ of them, and fewer where there is no memory (`RowLimit`).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from operator import add
+from typing import TYPE_CHECKING, Any
 
+from probes.arrays import np
+from probes.columns.row_table import RowTable
+from probes.ladder import carried_columns as columns
 from probes.model import Hook, Key, Kind, Row, Value
 from probes.units import Unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_IDLE_ROWS = 16384
 """Rows without a counter that one attachment keeps: as many as the largest maps have."""
@@ -33,6 +40,8 @@ class CarriedTotals:
 
 
 Combine = Callable[[int, int], int]
+Rows = Mapping[Key, Row]
+"""Rows by key; many are a `RowTable`."""
 
 
 def ended(hook: Hook, before: CarriedTotals | None, now: CarriedTotals) -> CarriedTotals:
@@ -42,22 +51,22 @@ def ended(hook: Hook, before: CarriedTotals | None, now: CarriedTotals) -> Carri
     """
     if before is None:
         return now
-    kept = {} if hook.rows_go else before.rows
-    rows = {**kept, **_each(hook, now.rows, before.rows, _grown)}
+    kept: Rows = {} if hook.rows_go else before.rows
+    rows = _together(hook, kept, _each(hook, now.rows, before.rows, _grown))
     lost, unlogged = _grown(now.lost, before.lost), _grown(now.unlogged, before.unlogged)
     return CarriedTotals(rows, lost, unlogged, now.forgotten)
 
 
 def base(hook: Hook, past: CarriedTotals, first: CarriedTotals) -> CarriedTotals:
     """Return what is to be added from now on. first: what has been counted again already."""
-    rows = {**past.rows, **_each(hook, past.rows, first.rows, _less)}
-    kept = {key: _at_rest(hook, row) for key, row in rows.items() if _counts(hook, row)}
+    rows = _each(hook, past.rows, first.rows, _less)
+    kept = _counting(hook, rows)
     lost, unlogged = _less(past.lost, first.lost), _less(past.unlogged, first.unlogged)
     return _bounded(hook, CarriedTotals(kept, lost, unlogged, past.forgotten), first.rows)
 
 
 def left_out(
-    hook: Hook, base: CarriedTotals, now: Container[Key], kept: Container[Key]
+    hook: Hook, base: CarriedTotals, now: Collection[Key], kept: Collection[Key]
 ) -> CarriedTotals:
     """Discard the rows that nothing counts now and for which there is no memory.
 
@@ -66,15 +75,42 @@ def left_out(
     """
     if hook.rows_go:
         return base
+    if isinstance(base.rows, RowTable):
+        return _at(base, ~(_in(base.rows, now) | _in(base.rows, kept)))
     return _without(base, [key for key in base.rows if key not in now and key not in kept])
 
 
-def _bounded(hook: Hook, base: CarriedTotals, now: Container[Key]) -> CarriedTotals:
+def _bounded(hook: Hook, base: CarriedTotals, now: Collection[Key]) -> CarriedTotals:
     """Discard the smallest of the rows that nothing counts now, beyond `MAX_IDLE_ROWS`."""
     if hook.rows_go or len(base.rows) <= MAX_IDLE_ROWS:
         return base
+    if isinstance(base.rows, RowTable):
+        resting = ~_in(base.rows, now)
+        most = int(resting.sum()) - MAX_IDLE_ROWS
+        least = columns.least(hook, base.rows, resting, most)
+        if least is not None:
+            thrown = np.zeros(len(resting), bool)
+            thrown[least] = True
+            return _at(base, thrown)
     idle = {key: row for key, row in base.rows.items() if key not in now}
     return _without(base, _least(hook, idle, len(idle) - MAX_IDLE_ROWS))
+
+
+def _in(rows: RowTable, some: Collection[Key]) -> NDArray[np.bool_]:
+    """Return which rows have these keys."""
+    if isinstance(some, RowTable):
+        return rows.places_in(some) >= 0
+    return np.fromiter([key in some for key in rows], bool, len(rows))
+
+
+def _at(base: CarriedTotals, thrown: NDArray[np.bool_]) -> CarriedTotals:
+    """Return the totals without the rows that have a flag."""
+    number = int(thrown.sum())
+    if not number:
+        return base
+    assert isinstance(base.rows, RowTable)
+    rows: Rows = base.rows.at(~thrown) if number < len(thrown) else {}
+    return replace(base, rows=rows, forgotten=base.forgotten + number)
 
 
 def _without(base: CarriedTotals, thrown: Collection[Key]) -> CarriedTotals:
@@ -96,7 +132,7 @@ def _least(hook: Hook, rows: Mapping[Key, Row], many: int) -> list[Key]:
 
 def halfway(hook: Hook, some: CarriedTotals, later: CarriedTotals) -> CarriedTotals:
     """Return what had been counted halfway between two readings."""
-    rows = {**later.rows, **_each(hook, later.rows, some.rows, _mean)}
+    rows = _each(hook, later.rows, some.rows, _mean)
     return CarriedTotals(rows, _mean(some.lost, later.lost), _mean(some.unlogged, later.unlogged))
 
 
@@ -105,9 +141,8 @@ def total(hook: Hook, base: CarriedTotals, now: CarriedTotals) -> CarriedTotals:
 
     Missing rows are kept, unless rows go with what they are about.
     """
-    kept = {} if hook.rows_go else base.rows
-    rows = {key: row for key, row in kept.items() if key not in now.rows}
-    rows |= _each(hook, now.rows, base.rows, add)
+    kept: Rows = {} if hook.rows_go else base.rows
+    rows = _behind(hook, kept, _each(hook, now.rows, base.rows, add))
     return CarriedTotals(rows, now.lost + base.lost, now.unlogged + base.unlogged, base.forgotten)
 
 
@@ -123,10 +158,48 @@ def _less(now: int, before: int) -> int:
     return max(0, now - before)
 
 
-def _each(
-    hook: Hook, some: Mapping[Key, Row], others: Mapping[Key, Row], combine: Combine
-) -> dict[Key, Row]:
+_ARRAYS: Mapping[Combine, Callable[..., Any]] = {
+    add: add,
+    _grown: lambda now, before: np.where(now >= before, now, now + before),
+    _mean: _mean,
+    _less: lambda now, before: np.maximum(now - before, 0),
+}
+"""The same of arrays."""
+
+
+def _together(hook: Hook, first: Rows, then: Rows) -> Rows:
+    """Return all rows; of those that both have the latter, in the place of the former."""
+    if isinstance(first, RowTable) and isinstance(then, RowTable):
+        return columns.both(first, then, hook)
+    return {**first, **then} if first and then else first or then
+
+
+def _behind(hook: Hook, first: Rows, then: Rows) -> Rows:
+    """Return the rows that only the former have, and then the latter."""
+    if not first or not then:
+        return first or then
+    if isinstance(first, RowTable) and isinstance(then, RowTable):
+        return columns.after(first, then, hook)
+    return {**{key: row for key, row in first.items() if key not in then}, **then}
+
+
+def _counting(hook: Hook, rows: Rows) -> Rows:
+    """Return the rows that have counted anything, at rest."""
+    if isinstance(rows, RowTable):
+        made = columns.counting(hook, rows, _levels(hook))
+        if made is not None:
+            return made if len(made) else {}
+    return {key: _at_rest(hook, row) for key, row in rows.items() if _counts(hook, row)}
+
+
+def _each(hook: Hook, some: Rows, others: Rows, combine: Combine) -> Rows:
     """Return the rows of `some`; what adds up is combined with that of the others."""
+    if not others:
+        return some
+    if isinstance(some, RowTable) and isinstance(others, RowTable):
+        made = columns.combined(hook, some, others, combine, _ARRAYS[combine])
+        if made is not None:
+            return made
     return {
         key: _combined(hook, row, others[key], combine) if key in others else row
         for key, row in some.items()
@@ -158,5 +231,9 @@ def _counts(hook: Hook, row: Row) -> bool:
 
 def _at_rest(hook: Hook, row: Row) -> Row:
     """Return a row that nothing counts now: levels in it are not known."""
-    levels = [c.kind is Kind.LEVEL and c.unit not in (Unit.TEXT, Unit.NUMBER) for c in hook.stored]
+    levels = _levels(hook)
     return tuple([None if level else value for level, value in zip(levels, row, strict=True)])
+
+
+def _levels(hook: Hook) -> list[bool]:
+    return [c.kind is Kind.LEVEL and c.unit not in (Unit.TEXT, Unit.NUMBER) for c in hook.stored]

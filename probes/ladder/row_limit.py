@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ class RowLimit:
     def __init__(self, total: int) -> None:
         self.total = total
         self._counts: dict[HookId, int] = {}
+        self._sum, self._lock = 0, threading.Lock()
         self._before: dict[HookId, Mapping[Key, int] | _TableSums] = {}
 
     def fit(self, id: HookId, hook: Hook, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
@@ -35,7 +37,7 @@ class RowLimit:
         if not rows:  # nor is there an entry for each target that ever was
             self.forget(id)
             return rows
-        self._counts[id] = len(rows)
+        self._count(id, len(rows))
         most = self._share()
         if len(rows) <= most:
             self._before.pop(id, None)
@@ -51,15 +53,22 @@ class RowLimit:
 
     def forget(self, id: HookId) -> None:
         """Forget a target on which nothing is attached any more."""
-        self._counts.pop(id, None)
+        self._count(id, 0)
         self._before.pop(id, None)
+
+    def _count(self, id: HookId, rows: int) -> None:
+        with self._lock:
+            self._sum += rows - self._counts.pop(id, 0)
+            if rows:
+                self._counts[id] = rows
 
     def _share(self) -> int:
         """Return the rows for one target: all of them, while there is enough for everyone."""
-        counts = sorted(self._counts.values())
         left = self.total
-        if sum(counts) <= left:
+        if self._sum <= left:
             return left
+        with self._lock:
+            counts = sorted(self._counts.values())
         for place, count in enumerate(counts):
             share = left // (len(counts) - place)
             if count > share:

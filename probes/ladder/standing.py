@@ -47,6 +47,8 @@ class Standing:
     calm: str = ""
     trouble: str = ""
     since: float = field(default_factory=time.monotonic)
+    _spent: tuple[Cost | None, int] | None = None
+    _counted: CarriedTotals | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -65,7 +67,10 @@ class Standing:
 
     def reading(self) -> tuple[Reading, Cost | None]:
         """Return its reading; events that its programs missed are among those lost."""
-        reading, (cost, missed) = self.read(), self._cost()
+        reading = self.read()
+        if self._spent is None or not reading.idle:
+            self._spent = self._cost()
+        cost, missed = self._spent
         return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
     def cost(self) -> Cost | None:
@@ -74,6 +79,11 @@ class Standing:
 
     def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
+        if self._counted is None or not reading.idle:
+            self._counted = self._made(hook, reading)
+        return self._counted
+
+    def _made(self, hook: Hook, reading: Reading) -> CarriedTotals:
         keys, found = hook.places.keys, reading.rows
         rows: Mapping[Key, Row]
         if isinstance(found, ColumnRows) and len(found):  # a table has a row

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.classes import is_lost
 from probes.arrays import np
-from probes.columns.cells import NumberCells
+from probes.columns.cells import CodedCells, NumberCells, ObjectCells
+from probes.columns.groups import alike
 from probes.columns.row_table import RowTable
 from probes.model import Enforced, Hook, HookId, Key, Row, Sample, State, Status
 from probes.recording.encoder import Tick
@@ -75,7 +77,10 @@ class Bookmarker:
 
     def _waited_for(self, hook: str, row: Row) -> bool:
         """Return whether a row counts losses: not the kernel's ordinary drops."""
-        return hook != "drops" or is_lost(dict(zip(self._names, row, strict=True)))
+        return hook != "drops" or self._is_lost(row)
+
+    def _is_lost(self, row: Row) -> bool:
+        return is_lost(dict(zip(self._names, row, strict=True)))
 
 
 def marks(moments: Sequence[Moment], first: int = 0) -> list[Bookmark]:
@@ -148,18 +153,23 @@ def _growth_of(
     hook: str, place: int, was: Sample, sample: Sample, counts: Callable[[str, Row], bool]
 ) -> int:
     """Return by how much a counter grew in all rows that count."""
-    if hook != "drops" and (grown := _growth(place, was, sample)) is not None:
-        return sum(grown.tolist())
-    return sum([more for row, more in _grown(place, was, sample) if counts(hook, row)])
-
-
-def _grown(place: int, was: Sample, sample: Sample) -> Iterable[tuple[Row, int]]:
-    """Return the rows whose counter grew, and by how much."""
     rows, grown = sample.rows, _growth(place, was, sample)
     if grown is None or not isinstance(rows, RowTable):
-        return _grown_rows(place, was.rows, sample)
-    places = np.flatnonzero(grown)
-    return zip(rows.at(places).values(), grown[places].tolist(), strict=True)
+        grown_rows = _grown_rows(place, was.rows, sample)
+        return sum([more for row, more in grown_rows if counts(hook, row)])
+    if hook == "drops":
+        places = np.flatnonzero(grown)
+        grown = grown[places][_flags(rows.at(places), partial(counts, hook))]
+    return sum(grown.tolist())
+
+
+def _flags(rows: RowTable, counts: Callable[[Row], bool]) -> NDArray[np.bool_]:
+    """Return which rows count; asked once for those that are alike but for their numbers."""
+    texts = [c for c in rows.cells if isinstance(c, CodedCells | ObjectCells)]
+    groups = alike(texts) if texts and len(rows) else None
+    if groups is None:
+        return np.array(list(map(counts, rows.values())), bool)
+    return np.array(list(map(counts, rows.at(groups.first).values())), bool)[groups.of]
 
 
 def _grown_rows(place: int, before: Mapping[Key, Row], sample: Sample) -> Iterator[tuple[Row, int]]:

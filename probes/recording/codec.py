@@ -43,12 +43,12 @@ LONGEST = 64
 _WIDEST = 20
 """Bytes of an integer: more than any counter has."""
 
-SAME, _TEXTS, TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
+SAME, TEXTS, TUPLES, CHANGED, _ALL = 0, 1, 2, 3, 4
 """What a column begins with: the tags of its kinds; integers have that of their size."""
-_CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
-_SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
+CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
+SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
 """The code of integers of one octet; and the integers that Python has already."""
-BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
+BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in CODES.items())
 """Of integers of each size: tag, code of `array`, and the least that does not fit."""
 _SWAP = sys.byteorder == "big"
 
@@ -134,7 +134,7 @@ class Writer:
         if joined.count("\0") != len(now) - 1:
             self._singly(now, None)
             return
-        self.data.append(_TEXTS)
+        self.data.append(TEXTS)
         self.text(joined)
 
     def _integers(self, now: Column, before: Column | None) -> None:
@@ -164,7 +164,7 @@ class Writer:
             for value in now:
                 self._value(value)
             return
-        self.data.append(_CHANGED)
+        self.data.append(CHANGED)
         changed = [i for i, (a, b) in enumerate(zip(now, before, strict=True)) if a != b]
         self.size(len(changed))
         last = 0
@@ -227,6 +227,10 @@ class Reader:
 
     def octet(self) -> int:
         return self.octets(1)[0]
+
+    def next_octet(self) -> int:
+        """Return the next octet without reading it; -1 at the end."""
+        return self._data[self._at] if self._at < len(self._data) else -1
 
     def flag(self) -> bool:
         return self.octet() != 0
@@ -311,13 +315,13 @@ class Reader:
         tag = self.octet()
         if tag == SAME and before is not None:
             return before
-        if tag in _CODES:
-            return self._integers(_CODES[tag], number, before)
-        if tag == _TEXTS and before is None:
+        if tag in CODES:
+            return self._integers(CODES[tag], number, before)
+        if tag == TEXTS and before is None:
             return self._texts(number)
         if tag == TUPLES:
             return self._tuples(number, before)
-        if tag == _CHANGED and before is not None:
+        if tag == CHANGED and before is not None:
             return self._changed(number, before)
         if tag == _ALL and before is None:
             return [self._value() for _ in range(number)]
@@ -349,7 +353,7 @@ class Reader:
 
     def _integers(self, code: str, number: int, before: Column | None) -> list[int]:
         steps = _numbers(code, number, self.octets(number * array(code).itemsize))
-        if before is not None or code != _SMALL or min(steps) < LEAST_SMALL:
+        if before is not None or code != SMALL or min(steps) < LEAST_SMALL:
             self.take(NUMBER * number)
         if before is None:
             return steps.tolist()
@@ -371,13 +375,27 @@ class Reader:
             _want(column, int)
         return list(zip(*columns, strict=True))
 
-    def _changed(self, number: int, before: Column) -> list[Value]:
-        now, at = list(before), 0
+    def changes(self, number: int) -> tuple[list[int], list[Value]]:
+        """Read a column of which few values changed: their places, and what they are now."""
+        self.take(number)
+        if self.octet() != CHANGED:
+            raise Malformed("a column is of an unknown kind")
+        return self._changes(number)
+
+    def _changes(self, number: int) -> tuple[list[int], list[Value]]:
+        places, values, at = list[int](), list[Value](), 0
         for _ in range(self.size(number)):  # each has its cells taken in `_value`
             at += self.size(number)
             if at >= number:
                 raise Malformed("a row is out of bounds")
-            now[at] = self._value()
+            places.append(at)
+            values.append(self._value())
+        return places, values
+
+    def _changed(self, number: int, before: Column) -> list[Value]:
+        now = list(before)
+        for place, value in zip(*self._changes(number), strict=True):
+            now[place] = value
         return now
 
     def _value(self) -> Value:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 
+from probes.columns.cells import Cells, NumberCells, TupleCells, cells_of, nothing
+from probes.columns.row_table import RowTable
 from probes.model import Column, Hook, Kind, Row, Sample, Status, Value
 from probes.recording.decoder import key_of
 from probes.recording.encoder import Layout, Tick
@@ -71,9 +73,10 @@ class SchemaAdapter:
 
     def _right(self, name: str, read: tuple[Sample, ...]) -> bool:
         """Return whether each value has its column's type, as all have that we wrote ourselves."""
-        rows = [row for sample in read for row in sample.rows.values()]
+        tables = [s.rows for s in read if isinstance(s.rows, RowTable)]
+        rows = [r for s in read if not isinstance(s.rows, RowTable) for r in s.rows.values()]
         log = [entry for sample in read for entry in sample.log]
-        return all(
+        return all(_typed(table, self._stored[name]) for table in tables) and all(
             types.issuperset(map(type, column))
             for found, wanted in ((rows, self._stored[name]), (log, self._logged[name]))
             for column, (_, types) in zip(zip(*found, strict=True), wanted, strict=False)
@@ -81,6 +84,11 @@ class SchemaAdapter:
 
     def _sample(self, sample: Sample, layout: Layout) -> Sample:
         name = sample.status.id.hook
+        if isinstance(sample.rows, RowTable) and self._keys[name] <= {*layout.names}:
+            cells = _fitted_cells(sample.rows, layout.names, self._stored[name])
+            table = RowTable.of(cells, self._layouts[name].keys)
+            log = _fitted(sample.log, layout.log, self._logged[name])
+            return replace(sample, rows=table, log=tuple(log))
         rows = _fitted(list(sample.rows.values()), layout.names, self._stored[name])
         key, keys = key_of(self._layouts[name].keys), self._keys[name]
         log = _fitted(sample.log, layout.log, self._logged[name])
@@ -109,3 +117,31 @@ def _column(values: Sequence[Value] | None, types: Types) -> Iterable[Value]:
     if types.issuperset(map(type, values)):
         return values
     return [value if type(value) in types else None for value in values]
+
+
+def _typed(table: RowTable, wanted: Sequence[tuple[str, Types]]) -> bool:
+    pairs = zip(table.cells, wanted, strict=False)
+    return all(_types_in(cells) <= types for cells, (_, types) in pairs)
+
+
+def _types_in(cells: Cells) -> Types:
+    none = frozenset({_NONE}) if cells.known is not None else frozenset[type]()
+    if isinstance(cells, NumberCells):
+        return none | {float if cells.raw.dtype.kind == "f" else int}
+    return none | ({tuple} if isinstance(cells, TupleCells) else set(map(type, cells.values())))
+
+
+def _fitted_cells(
+    table: RowTable, names: Sequence[str], wanted: Sequence[tuple[str, Types]]
+) -> list[Cells]:
+    there = dict(zip(names, table.cells, strict=True))
+    return [
+        _column_of(there[name], types) if name in there else nothing(len(table))
+        for name, types in wanted
+    ]
+
+
+def _column_of(cells: Cells, types: Types) -> Cells:
+    if _types_in(cells) <= types:
+        return cells
+    return cells_of([value if type(value) in types else None for value in cells.values()])

@@ -9,15 +9,19 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import ip_network
 from operator import itemgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from probes.arrays import FEW
+from probes.columns.cells import Cells, ObjectCells
+from probes.columns.row_table import RowTable
 from probes.drop_rule import DropRule, RuleError
 from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status, Value
+from probes.recording.cell_reader import read_order, weight
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader, cells_of
 from probes.recording.encoder import (
     COSTS,
@@ -32,7 +36,11 @@ from probes.recording.encoder import (
     Tick,
     bits_of,
 )
+from probes.recording.read_tables import Part, read_tables
 from probes.units import printable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Samples = tuple[Sample, ...]
 
@@ -140,15 +148,39 @@ class Decoder:
 
 
 def _cells(sample: Sample) -> int:
-    rows = (*sample.rows.values(), *sample.log)
+    if isinstance(sample.rows, RowTable):
+        rows = ROW * len(sample.rows) + sum(map(weight, sample.rows.cells))
+    else:
+        rows = _cells_of_rows(sample.rows.values())
+    return rows + _cells_of_rows(sample.log)
+
+
+def _cells_of_rows(rows: Iterable[Row]) -> int:
     return sum(ROW + sum(map(cells_of, row)) for row in rows)
 
 
 def _printable_sample(sample: Sample) -> Sample:
-    rows = {tuple(map(_spelled, key)): tuple(map(_shown, row)) for key, row in sample.rows.items()}
-    return replace(
-        sample, rows=rows, log=tuple([tuple(map(_shown, entry)) for entry in sample.log])
-    )
+    log = tuple([tuple(map(_shown, entry)) for entry in sample.log])
+    return replace(sample, rows=_printable_rows(sample.rows), log=log)
+
+
+def _printable_rows(rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
+    if isinstance(rows, RowTable):
+        cells = [_printable_cells(column) for column in rows.cells]
+        if rows.has_keys_of(cells):
+            return rows.with_cells(cells)
+    return {tuple(map(_spelled, key)): tuple(map(_shown, row)) for key, row in rows.items()}
+
+
+def _printable_cells(cells: Cells) -> Cells:
+    """Return the same cells if all of them are printable."""
+    if not isinstance(cells, ObjectCells):
+        return cells
+    values = cells.values()
+    shown = {text: printable(text) for text in {v for v in values if isinstance(v, str)}}
+    if all(text == found for text, found in shown.items()):
+        return cells
+    return ObjectCells.of([shown[v] if isinstance(v, str) else v for v in values])
 
 
 def _shown(value: Value) -> Value:
@@ -204,12 +236,12 @@ class _Header(NamedTuple):
     time: float
     wall: float
     before: Sample | None
-    order: Sequence[int] | None
+    order: Sequence[int] | NDArray[Any] | None
 
     @property
     def new(self) -> int:
         """How many rows are."""
-        return self.order.count(0) if self.order is not None else 0
+        return list(self.order).count(0) if self.order is not None else 0
 
 
 def _read_samples(
@@ -223,27 +255,20 @@ def _read_samples(
     if (there := sum(h.numbers.rows for h in headers)) > MOST_ROWS:
         raise Malformed("a moment is larger than any can be")
     data.take(ROW * there)
-    base: list[Row] = []
-    for h in headers:
-        before = list(h.before.rows.values()) if h.before is not None else []
-        base += before if h.order is None else [before[place - 1] for place in h.order if place]
-    width, log_width = len(layout.names), len(layout.log)
-    kept = data.rows(len(base), width, base)
-    new = data.rows(sum(h.new for h in headers), width, None)
+    rows_of = _read_rows(data, headers, layout)
+    log_width = len(layout.log)
     logged = sum(h.numbers.log for h in headers)
     if logged > (MOST_LOG if log_width else 0):
         raise Malformed("a log is larger than any can be")
     data.take(ROW * logged)
     log = data.rows(logged, log_width, None)
-    key, samples, at = key_of(layout.keys), [], [0, 0, 0]
-    for h in headers:
+    samples, at = [], 0
+    for h, rows in zip(headers, rows_of, strict=True):
         n, was = h.numbers, (h.before.cost if h.before else None) or Cost()
-        ends = [at[0] + n.rows - h.new, at[1] + h.new, at[2] + n.log]
-        rows = _by_key(h, kept[at[0] : ends[0]], new[at[1] : ends[1]], key)
         costs = n.flags & COSTS
         cost = Cost(was.runs + n.runs, was.run_ns + n.run_ns, h.memory) if costs else None
         epoch, lost = (h.before.epoch, h.before.lost) if h.before else (0, 0)
-        entries, zero = tuple(log[at[2] : ends[2]]), n.flags & FROM_ZERO != 0
+        entries, zero = tuple(log[at : at + n.log]), n.flags & FROM_ZERO != 0
         samples.append(
             Sample(
                 h.status,
@@ -259,23 +284,41 @@ def _read_samples(
                 forgotten=h.forgotten,
             )
         )
-        at = ends
+        at += n.log
     return tuple(samples)
 
 
+def _read_rows(
+    data: Reader, headers: Sequence[_Header], layout: Layout
+) -> Sequence[Mapping[Key, Row]]:
+    """Return the rows of each sample, as columns where one has many."""
+    width = len(layout.names)
+    if any(h.numbers.rows > FEW for h in headers):
+        parts = [Part(h.numbers.rows, h.before.rows if h.before else {}, h.order) for h in headers]
+        return read_tables(data, parts, width, layout.keys)
+    base: list[Row] = []
+    for h in headers:
+        before = list(h.before.rows.values()) if h.before is not None else []
+        base += before if h.order is None else [before[place - 1] for place in h.order if place]
+    kept = iter(data.rows(len(base), width, base))
+    new = iter(data.rows(sum(h.new for h in headers), width, None))
+    key = key_of(layout.keys)
+    return [_by_key(h, kept, new, key) for h in headers]
+
+
 def _by_key(
-    h: _Header, kept: list[Row], new: list[Row], key: Callable[[Row], Key]
+    h: _Header, kept: Iterator[Row], new: Iterator[Row], key: Callable[[Row], Key]
 ) -> dict[Key, Row]:
     """Return a sample's rows by key; the keys of rows that were there before are known."""
     keys = list(h.before.rows) if h.before is not None else []
     if h.order is None:
-        return dict(zip(keys, kept, strict=True))
-    rows, old, fresh = dict[Key, Row](), iter(kept), iter(new)
+        return dict(zip(keys, kept, strict=False))
+    rows = dict[Key, Row]()
     for place in h.order:
         if place:
-            rows[keys[place - 1]] = next(old)
+            rows[keys[place - 1]] = next(kept)
         else:
-            row = next(fresh)
+            row = next(new)
             rows[key(row)] = row
     return rows
 
@@ -331,7 +374,9 @@ def _read_headers(
     return headers
 
 
-def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int] | None:
+def _read_order(
+    data: Reader, n: Numbers, before: Sample | None
+) -> Sequence[int] | NDArray[Any] | None:
     there = len(before.rows) if before is not None else 0
     if n.flags & IN_ORDER:
         if before is None or n.rows != there:
@@ -342,6 +387,8 @@ def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int
     if not there or not n.rows:
         data.take(n.rows)
         return [0] * n.rows
+    if n.rows > FEW:
+        return read_order(data, n.rows, there)
     last, order = 0, []
     for step in data.integers(n.rows):
         place = step + last + 1

@@ -285,7 +285,7 @@ def _write_refusals(out: Writer, refused: Sequence[Refusal]) -> None:
 def _write_statuses(
     out: Writer, statuses: Sequence[Status], before: Sequence[Status] | None
 ) -> None:
-    if statuses == before:
+    if statuses is before or statuses == before:
         out.size(0)
         return
     out.size(len(statuses) + 1)

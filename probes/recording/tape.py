@@ -469,8 +469,9 @@ class Gathering:
         """Return what was read; None: nothing since the last tick. Detached hooks are removed."""
         if not self._came:
             return None
-        known = {s.id for s in statuses}
-        for hook in self._samples.keys() - self._came:
+        late = self._samples.keys() - self._came
+        known = {s.id for s in statuses} if late else set()
+        for hook in late:
             left = tuple([s for s in self._samples[hook] if s.status.id in known])
             if not left:
                 del self._samples[hook]

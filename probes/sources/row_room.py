@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 
+from probes.arrays import np
+from probes.columns.row_table import RowTable
 from probes.ladder.row_limit import RowLimit
 from probes.model import Hook, HookId, Sample
 from probes.recording.codec import cells_of, memory_for
@@ -93,7 +95,9 @@ class RowRoom:
 
 def _cells(sample: Sample) -> int:
     """Return about how many cells its rows have."""
-    weighed = list(islice(sample.rows.values(), _WEIGHED))
+    rows = sample.rows
+    some = rows.at(np.arange(min(_WEIGHED, len(rows)))) if isinstance(rows, RowTable) else rows
+    weighed = list(islice(some.values(), _WEIGHED))
     cells = sum(ROW + sum(map(cells_of, row)) for row in weighed)
     return cells * len(sample.rows) // max(len(weighed), 1)
 

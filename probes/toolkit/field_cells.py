@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
@@ -24,13 +25,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def cells_from(columns: Iterable[Column]) -> Callable[[Fields], list[Cells]]:
-    """Return a function from many entries of a map to the cells of each stored column."""
-    makers = [_maker(c) for c in columns]
+Maker = Callable[[Fields], Cells]
+"""Makes the cells of one column from many entries."""
+
+
+def cells_from(
+    columns: Iterable[Column], given: Mapping[str, Maker] | None = None
+) -> Callable[[Fields], list[Cells]]:
+    """Return a function from many entries of a map to the cells of each stored column.
+
+    given: what makes the columns of these names, instead of their field.
+    """
+    known = given or {}
+    makers = [known.get(c.name) or _maker(c) for c in columns]
     return lambda entries: [make(entries) for make in makers]
 
 
-def _maker(column: Column) -> Callable[[Fields], Cells]:
+def _maker(column: Column) -> Maker:
     field = column.field
     if field is None:
         return lambda entries: nothing(len(entries))
@@ -45,10 +56,22 @@ def _maker(column: Column) -> Callable[[Fields], Cells]:
             return later
         if raw.ndim > 1:
             return cells_of(list(map(decoded, _flat(raw))))
-        distinct, places = np.unique(raw, return_inverse=True)
-        return cells_of(list(map(decoded, distinct.tolist()))).at(places.reshape(-1))
+        return by_value(raw, decoded)
 
     return make
+
+
+def by_value(raw: NDArray[Any], decode: Callable[[Any], Value]) -> Cells:
+    """Return what a function makes of integers, called once for each that there is."""
+    distinct, places = np.unique(raw, return_inverse=True)
+    return cells_of(list(map(decode, distinct.tolist()))).at(places.reshape(-1))
+
+
+def difference(more: NDArray[Any], less: NDArray[Any]) -> Cells:
+    """Return the difference of two fields, which may be negative, exactly."""
+    if len(more) and max(int(more.max()), int(less.max())) >> 63:
+        return cells_of(list(map(sub, more.tolist(), less.tolist())))
+    return NumberCells(more.astype("i8") - less.astype("i8"))
 
 
 def _plain(raw: NDArray[Any]) -> Cells:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from errno import ENODEV
 from fcntl import ioctl
 
 from probes.errors import Gone
 from probes.kernel.netlink import route
-from probes.toolkit.tick_cache import active, cached
+from probes.toolkit.tick_cache import active, answered, cached
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
@@ -24,7 +25,7 @@ def interface_name(ifindex: int) -> str:
     """
     if not 0 < ifindex <= _MOST_IFINDEX:
         raise Gone(f"no interface can have the number {ifindex}")
-    if active() and (name := cached(route.names).get(ifindex)):
+    if active() and (name := cached(_names).get(ifindex)):
         return name
     try:
         return socket.if_indextoname(ifindex)
@@ -39,6 +40,12 @@ def interface_name(ifindex: int) -> str:
                 raise
             raise Gone("the interface has gone") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
+
+
+def _names() -> Mapping[int, str]:
+    """Return all names; where all interfaces were listed in this reading, the kernel lists once."""
+    links = answered(route.links)
+    return {link.ifindex: link.name for link in links} if links else route.names()
 
 
 def name_or_number(ifindex: int) -> str:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from probes.arrays import FEW
+from probes.columns.cells import Cells
 from probes.kernel import pid_namespaces
-from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
-from probes.toolkit.field_cells import cells_from, decoder
+from probes.model import Column, Entries, Fields, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.field_cells import Maker, cells_from, decoder
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import active, cached
 
 Open = Callable[[Opening], Callable[[], Reading]]
-Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
-"""Called once when opened; its result once for each reading; the result of that for each row."""
+ByRow = Callable[[], Callable[[Row], Mapping[str, Value]]]
+"""Called once for each reading, its result for each row."""
+
+
+class ExtraColumn(NamedTuple):
+    """A column that another map knows.
+
+    by_row: its values row by row. of_entries: those of many entries at once. missing: that of rows
+    that are no entries.
+    """
+
+    name: str
+    by_row: ByRow
+    of_entries: Maker
+    missing: Value
+
+
+Extra = Callable[[Opening], ByRow | ExtraColumn]
+"""Called once when opened."""
 
 
 def by_columns(
@@ -123,42 +141,62 @@ def logged(
     def open(opening: Opening) -> Callable[[], Reading]:
         tables, columns = opening.tables, opening.hook.stored
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
-        row, cells = row_of(columns, rows), cells_from(columns)
-        known, others = extra(opening) if extra is not None else None, Others(opening)
+        row, others = row_of(columns, rows), Others(opening)
+        known = extra(opening) if extra is not None else None
+        many = _with_extra(columns, row, known)
         uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
             others.before()
-            made = others.many(rows.entries(), row, cells)
-            if known is not None:
-                of_row = known()
-                made = [filled(columns, r, of_row(r)) for r in made]
+            made = look(rows.entries())
             missed = lost.row((0,))
             return Reading(made, uncounted.read(), log, int(missed[1]) if missed else 0)
+
+        def look(entries: Entries) -> Iterable[Row]:
+            if many is not None and len(entries) > FEW:
+                return others.many(entries, *many)
+            made = others.rows(entries.rows(), row)
+            if known is None:
+                return made
+            of_row = known.by_row() if isinstance(known, ExtraColumn) else known()
+            return [filled(columns, r, of_row(r)) for r in made]
 
         return read
 
     return open
 
 
-def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Flat]]:
+def _with_extra(
+    columns: Iterable[Column], row: Callable[[Flat], Row], extra: ByRow | ExtraColumn | None
+) -> tuple[Callable[[Flat], Row], Callable[[Fields], list[Cells]]] | None:
+    """Return what makes a row that is no entry, and columns of entries; None if rows are needed."""
+    if extra is None:
+        return row, cells_from(columns)
+    if not isinstance(extra, ExtraColumn):
+        return None
+    missing = {extra.name: extra.missing}
+    cells = cells_from(columns, {extra.name: extra.of_entries})
+    return (lambda entry: filled(columns, row(entry), missing)), cells
+
+
+def target_in(opening: Opening, sums: str, *others: str) -> Callable[[Iterable[Flat]], list[Flat]]:
     """Count the target in maps that all targets share, until the rung ends.
 
     sums: a map with an entry for each target, by its number: programs count only where there is
-    one. others: maps by such numbers as well. Return a reader of the target's entries of `rows`,
-    whose keys have its number in `ifindex`.
+    one. others: maps by such numbers as well. Return the function that picks the target's entries
+    of `rows`, whose keys have its number in `ifindex`.
     """
     here, rows, total = opening.ifindex, opening.tables["rows"], opening.tables[sums]
     place = rows.fields["ifindex"]
 
-    def mine() -> list[Flat]:
-        return [entry for entry in rows.rows() if entry[place] == here]
+    def mine(entries: Iterable[Flat]) -> list[Flat]:
+        return [entry for entry in entries if entry[place] == here]
 
     def forget() -> None:
         for table in (total, *(opening.tables[name] for name in others)):
             table.delete((here,))
-        for entry in mine():
+        for entry in mine(rows.rows()):
             rows.delete(entry[: rows.keys])
 
     forget()  # it may have been counted before
@@ -174,23 +212,24 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
-        table, columns = opening.tables[name], opening.hook.stored
+        table, columns, here = opening.tables[name], opening.hook.stored, opening.ifindex
         # The map is shared by all targets; where it has no room for this one, that is refused here.
-        table.update((opening.ifindex,), (0,) * (_columns(table) - table.keys))
-        opening.stack.callback(table.delete, (opening.ifindex,))
-        row, whole = row_of(columns, table), _Whole(table)
+        table.update((here,), (0,) * (_columns(table) - table.keys))
+        opening.stack.callback(table.delete, (here,))
+        row, entry_of_it = row_of(columns, table), _entry_of(table, here)
         empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
+        before: tuple[Flat | None, Mapping[str, Value]] | None = None
+        again = Reading()
 
         def read() -> Reading:
-            # Where all targets are read, the map is read in one go.
-            here = opening.ifindex
-            entry = cached(whole).get(here) if active() else table.row((here,))
-            known = {
-                "ifindex": opening.ifindex,
-                "interface": interface_name(opening.ifindex),
-                **extra(opening),
-            }
-            return Reading([filled(columns, row(entry) if entry else empty, known)])
+            nonlocal before, again
+            entry = entry_of_it()
+            known = {"ifindex": here, "interface": interface_name(here), **extra(opening)}
+            if before == (now := (entry, known)):
+                return again
+            made = [filled(columns, row(entry) if entry else empty, known)]
+            before, again = now, Reading(made, idle=True)
+            return Reading(made)
 
         return read
 
@@ -203,24 +242,30 @@ def _columns(table: Table) -> int:
     return sum([p.stop - p.start if isinstance(p, slice) else 1 for p in places])
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """A map's entries by the first field of their key."""
+def _entry_of(table: Table, number: int) -> Callable[[], Flat | None]:
+    """Return what reads the entry whose key is a number; the map in one go where all are read."""
+    place = 0
 
-    table: Table
+    def find() -> Flat | None:
+        nonlocal place
+        if not active():
+            return table.row((number,))
+        rows = cached(table.rows)
+        if place >= len(rows) or rows[place][0] != number:  # mostly it is where it was
+            place = next((n for n, entry in enumerate(rows) if entry[0] == number), len(rows))
+        return rows[place] if place < len(rows) else None
 
-    def __call__(self) -> dict[int, Flat]:
-        return {entry[0]: entry for entry in self.table.rows()}
+    return find
 
 
 def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
     """Return a row with the columns in `known` set to their values."""
-    return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
+    return tuple([known.get(c.name, value) for c, value in zip(columns, row, strict=True)])
 
 
 def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
     """Return a row of known values; None for the rest."""
-    return tuple(known.get(c.name) for c in columns)
+    return tuple([known.get(c.name) for c in columns])
 
 
 def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:

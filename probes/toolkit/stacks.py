@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import add
 from typing import Any
 
+from probes.columns.cells import Cells
+from probes.columns.groups import alike
+from probes.columns.row_table import ColumnRows
 from probes.kernel import kallsyms
-from probes.model import Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.model import Fields, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.columns import key
 from probes.toolkit.counters_c import counted
+from probes.toolkit.field_cells import cells_from
+from probes.toolkit.numbered import Texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
@@ -41,7 +46,7 @@ class Stacks:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._users = UserSymbols()
+        self._users, self._numbers = UserSymbols(), Texts()
         self._texts: dict[tuple[int, int, int], str] = {}
         self._size = 0
 
@@ -52,10 +57,18 @@ class Stacks:
         if known is None:
             if len(self._texts) >= _MOST_KEPT or self._size >= _MOST_CHARACTERS:
                 self._texts.clear()
+                self._numbers = Texts()
                 self._size = 0
             known = self._texts[key] = self._made(kernel, user, pid)
             self._size += len(known)
         return known
+
+    def cells(self, entries: Fields) -> Cells:
+        """Return the texts of many entries with `kernel`, `user` and `pid`."""
+        keys = list(zip(*[entries[f].tolist() for f in ("kernel", "user", "pid")], strict=True))
+        known = list(map(self._texts.get, keys))
+        texts = [self.text(*k) if t is None else t for k, t in zip(keys, known, strict=True)]
+        return self._numbers.cells(texts)
 
     def _made(self, kernel: int, user: int, pid: int) -> str:
         names = _once(self._users.names(pid, self._addresses(user)))
@@ -115,6 +128,7 @@ def by_stack(
         keys = [i for i, c in enumerate(columns) if c.kind is Kind.KEY]
         summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
 
+        cells = cells_from(columns, {"stack": stacks.cells})
         lost, others = opening.tables.get("lost"), Others(opening, name, stay=True)
         uncounted = Uncounted(opening, under_way or {})
 
@@ -126,9 +140,10 @@ def by_stack(
 
         def read() -> Reading:
             others.before()
-            made = others.rows(table.rows(), of)
+            made = others.many(table.entries(), of, cells)
             unseen = uncounted.read() + counted(lost)
-            return Reading(merged(made, keys, summed), unseen)
+            many = merged_columns(made, keys, summed) if isinstance(made, ColumnRows) else None
+            return Reading(merged(made, keys, summed) if many is None else many, unseen)
 
         return read
 
@@ -147,6 +162,22 @@ def merged(rows: Iterable[Row], keys: Sequence[int], summed: Sequence[int]) -> l
         for i in summed:
             before[i] = _sum(before[i], row[i])
     return [tuple(row) for row in found.values()]
+
+
+def merged_columns(
+    rows: ColumnRows, keys: Sequence[int], summed: Sequence[int]
+) -> ColumnRows | None:
+    """Return the same as columns; None if that has to be done row by row."""
+    groups = alike([rows.cells[place] for place in keys])
+    if groups is None or len(groups.first) == len(rows):
+        return None if groups is None else rows
+    made = [cells.at(groups.first) for cells in rows.cells]
+    for place in summed:
+        sums = groups.summed(rows.cells[place])
+        if sums is None:
+            return None
+        made[place] = sums
+    return ColumnRows(made)
 
 
 def _sum(a: Value, b: Value) -> Value:

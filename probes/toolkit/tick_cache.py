@@ -33,10 +33,16 @@ def cached(ask: Callable[[], T]) -> T:
     All callers in the same reading get the same object, so none may change it. An exception of
     `ask` is not kept.
     """
-    if not active():
+    answers: dict[Callable[[], Any], Any] | None = getattr(_reading, "answers", None)
+    if answers is None:
         return ask()
-    answers: dict[Callable[[], Any], Any] = _reading.answers
     if ask not in answers:
         answers[ask] = ask()
     found: T = answers[ask]
+    return found
+
+
+def answered(ask: Callable[[], T]) -> T | None:
+    """Return the result of `ask` if it was asked in this reading already, else None."""
+    found: T | None = getattr(_reading, "answers", {}).get(ask)
     return found

@@ -1,4 +1,4 @@
-"""From the map to the tape, a tick makes as many Python calls for 4,000 rows as for 1,000.
+"""From the map to tape and history, a tick makes as many Python calls for 4,000 rows as for 1,000.
 
 For the hooks that are columns so far (docs/design/columns.md). A third of the rows counts in each
 tick. Not counted: a key frame of the tape has every row's texts, and any frame those that changed.
@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 
 from bench.path import Tables, rung_of, with_sockets
+from probes.analysis.by_row import ByRow
+from probes.analysis.heat import SLOT_SECONDS
+from probes.analysis.history import History
 from probes.analysis.snapshot import Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
 from probes.recording.encoder import Tick
 from probes.recording.tape import Tape
 from tests.support.odd_values import attached
+from tui.panes import panes
 
 TICKS = 4
 
@@ -48,12 +54,20 @@ def _per_tick(name: str, rows: int) -> Counter[str]:
     rung = replace(rung, open=with_sockets(rung.open, rows))
     attachment = attached(hook, rung, random.Random(0), tables.one)
     trail, tape, found = Trail(hook), Tape(catalogue()), Counter[str]()
+    times = count(time.monotonic(), SLOT_SECONDS)  # each tick ends a slot of heat
+    figures = [f for pane in panes(catalogue()) for f in (*pane.figures, *pane.kept)]
+    history = History(figures)
 
     def tick() -> None:
-        sample = attachment.read()
+        sample = replace(attachment.read(), time=next(times))
         snapshot = trail.snapshot(sample)
         for column in hook.places.counters:
             snapshot.per_s(column[1])
+        history.add(name, (snapshot,))
+        for figure in figures:
+            if figure.hook == name and isinstance(figure.values, ByRow):
+                history.verdicts(figure, snapshot)
+                history.verdicts(figure, snapshot, {name: 2})
         tape.add(Tick(sample.wall, 1.0, {name: (sample,)}, (sample.status,)))
 
     try:
@@ -66,7 +80,13 @@ def _per_tick(name: str, rows: int) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["tcp-rtt", "sent", "syscall-processes", "tcp-connect"])
+DONE = (
+    "tcp-rtt", "sent", "syscall-processes", "tcp-connect", "drops", "tcp-life", "sources",
+    "sock-addr", "cgroup-bytes", "lsm", "profile", "tls",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DONE)
 def test_a_tick_makes_as_many_calls_for_more_rows(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

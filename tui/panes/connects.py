@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from heapq import nlargest
 from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import Threshold
+from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
+from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import np
 from probes.model import Hook, Row, Value
 from probes.units import Unit
 from tui.session.view import Decided, View, clock
 from tui.table.fields import Field, TableRow, coloured, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
+from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import noted, said, unusual_field
+from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.pane import Finding, Pane, Trouble
-from tui.toolkit.related import address, process
+from tui.toolkit.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
+from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.related import address, before_port, process
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HOOK = "tcp-connect"
 _Place = tuple[Value, Value]
 """An address and a port."""
 _FAILED = rate_of("failed")
@@ -36,44 +45,51 @@ _WAYS = {
 }
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
-
-
-def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: number for s in snapshots for key, number in s.numbers("mean_ns").items()}
-
-
-def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    """Sum up the failures to each destination, by all processes."""
-    sums: dict[Hashable, float | None] = {}
-    for snapshot in snapshots:
-        places = zip(snapshot.values("raddr"), snapshot.values("rport"), strict=True)
-        for place, rate in zip(places, snapshot.per_s("failed"), strict=True):
-            if rate is not None:
-                sums[place] = (sums.get(place) or 0) + rate
-            else:
-                sums.setdefault(place, None)
-    return sums
-
-
 _ANY = Threshold(0.05, alarm=0.05)
 """The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
-    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
+    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", ByRow("failed", rate=True),
     wrong=True, rule=_ANY,
 )  # fmt: skip
 _PLACE = Figure(
-    "connect-place", "failed/s", Unit.COUNT, "tcp-connect", _by_place, wrong=True, rule=_ANY
+    "connect-place",
+    "failed/s",
+    Unit.COUNT,
+    "tcp-connect",
+    SumBy(("raddr", "rport"), "failed"),
+    wrong=True,
+    rule=_ANY,
 )
 _SLOW = Figure(
-    "connect-mean", "mean time", Unit.NS, "tcp-connect", _mean,
+    "connect-mean", "mean time", Unit.NS, "tcp-connect", ByRow("mean_ns"),
     rule=Threshold(50e6, times=4, absent=None),
 )  # fmt: skip
 
 
-def _records(view: View) -> list[TableRow]:
-    return [_record(view, row) for row in view.rows("tcp-connect")]
+_LEXICON = Lexicon(
+    Part("comm", lambda comm: f"{comm or '?'} > "), Part("raddr", before_port), Part("rport")
+)
+
+
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
+    rows = many_of(view, _HOOK)
+    if rows is None:
+        return [_record(view, row) for row in view.rows(_HOOK)]
+    failing, slow = verdicts(view, _FAILURES, _HOOK), verdicts(view, _SLOW, _HOOK)
+    bad = (rows.per_s("failed") > 0) | failing.unusual
+    told = either(bad, failing, slow)
+    return ManyRecords(
+        SnapshotRows(view.catalogue[_HOOK], rows),
+        _LEXICON,
+        lambda place: _record(view, rows[place]),
+        own={"unusual": unusual_of(told)},
+        marks=np.where(bad, 2, slow.unusual).astype("u1"),
+        odd=np.flatnonzero(told.unusual),
+    )
 
 
 def _record(view: View, row: SnapshotRow) -> TableRow:
@@ -85,67 +101,132 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     return TableRow(row.key, f"{row['comm'] or '?'} > {place}", values, mark, row)
 
 
-def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
-    by: dict[_Place, list[SnapshotRow]] = {}
-    for row in view.rows("tcp-connect"):
-        by.setdefault((row["raddr"], row["rport"]), []).append(row)
-    return by
-
-
 _MARKED, _FAILING = 1e3, 1e6
 """Weights from which a destination is marked: as slow, as failing. Unmarked ones have seconds."""
 
 
+class _Destination(NamedTuple):
+    """A destination. failed: failing connects a second. weight: greater is worse."""
+
+    place: _Place
+    rows: SomeRows
+    failed: float
+    weight: float
+
+
+class _Destinations(NamedTuple):
+    """The worst destinations, and how many have connects that fail now."""
+
+    worst: Sequence[_Destination]
+    failing: int
+
+
+def _destinations(view: View) -> _Destinations:
+    rows = many_of(view, _HOOK)
+    return _of_few(view, view.rows(_HOOK)) if rows is None else _of_many(view, rows)
+
+
+def _of_few(view: View, rows: Sequence[SnapshotRow]) -> _Destinations:
+    by: dict[_Place, list[int]] = {}
+    places = [(row.stored["raddr"], row.stored["rport"]) for row in rows]
+    for n, place in enumerate(places):
+        by.setdefault(place, []).append(n)
+    rates, ends, slow = rates_in(rows, "failed"), near(view, _PLACE), near(view, _SLOW)
+    weighed, failing = [], 0
+    for place, own in by.items():
+        failed = rates[own[0]] if len(own) == 1 else sum([rates[n] for n in own])
+        failing += failed > 0
+        if failed or (place in ends and view.verdict(_PLACE, place).since is not None):
+            weighed.append((_FAILING + failed, place, failed))
+        else:
+            row = rows[own[0]] if len(own) == 1 else _first(SomeRows(rows, own, _LEXICON))
+            late = row.key in slow and view.verdict(_SLOW, row.key).since is not None
+            weight = min(row.number("mean_ns") / 1e9, _MARKED - 1) + _MARKED * late
+            weighed.append((weight, place, failed))
+    worst = nlargest(MOST_WORST, weighed, key=itemgetter(0))
+    made = [_Destination(p, SomeRows(rows, by[p], _LEXICON), f, w) for w, p, f in worst]
+    return _Destinations(made, failing)
+
+
+def _of_many(view: View, rows: ManyRows) -> _Destinations:
+    """Return the same, of rows that are columns."""
+    group, begin = grouped(rows, _LEXICON, "raddr", "rport")
+    rates, means = rows.per_s("failed"), rows.numbers("mean_ns")
+    failed = np.bincount(group, rates)
+    # The last of each destination is the one with most failing connects, or the slowest.
+    order = np.lexsort((-np.arange(len(rows)), means, rates, group))
+    telling = order[np.cumsum(np.bincount(group)) - 1]
+    late = verdicts(view, _SLOW, _HOOK).unusual
+    weights = np.minimum(means[telling] / 1e9, _MARKED - 1) + _MARKED * late[telling]
+    bad = failed != 0
+    bad[_unusual_places(view, rows, begin)] = True
+    weights = np.where(bad, _FAILING + failed, weights)
+    worst = np.argsort(-weights, kind="stable")[:MOST_WORST].tolist()
+    made = [_of_group(rows, np.flatnonzero(group == n).tolist(), float(weights[n])) for n in worst]
+    return _Destinations(made, int(np.count_nonzero(failed > 0)))
+
+
+def _of_group(rows: ManyRows, own: list[int], weight: float) -> _Destination:
+    some = SomeRows(rows, own, _LEXICON)
+    raddr, rport = rows.cells("raddr").value(own[0]), rows.cells("rport").value(own[0])
+    failed = sum(some.rates("failed"))
+    return _Destination((raddr, rport), some, failed, weight)
+
+
+def _unusual_places(view: View, rows: ManyRows, begin: NDArray[np.intp]) -> list[int]:
+    """Return the destinations that fail unusually often, given each one's first row."""
+    unusual = view.history.unusual(_PLACE)
+    if not view.past and not unusual:
+        return []
+    ends = [_LEXICON.values(name, rows.cells(name), begin) for name in ("raddr", "rport")]
+    numbers = {place: n for n, place in enumerate(zip(*ends, strict=True))}
+    there = numbers.keys() if view.past else numbers.keys() & unusual
+    return [numbers[p] for p in there if view.verdict(_PLACE, p).since is not None]
+
+
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the destinations with most failing connects, then those with the slowest."""
-    places = view.once(_places)
-    weighed = [(_weight(view, place, rows), place) for place, rows in places.items()]
-    worst = nlargest(most, weighed, key=itemgetter(0))
-    marked = [one for one in worst[1:] if one[0] >= _MARKED]
-    return [_place(view, place, weight) for weight, place in (*worst[:1], *marked)]
+    worst = view.once_read(_destinations, _HOOK).worst[:most]
+    marked = [one for one in worst[1:] if one.weight >= _MARKED]
+    return [_place(view, one) for one in (*worst[:1], *marked)]
 
 
-def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
-    """Return how bad the destination is; greater is worse."""
-    failed = sum([r.rate("failed") for r in rows])
-    if failed or view.verdict(_PLACE, place).since is not None:
-        return _FAILING + failed
-    row = _first(rows)
-    slow = view.verdict(_SLOW, row.key).since is not None
-    return min(row.number("mean_ns") / 1e9, _MARKED - 1) + _MARKED * slow
-
-
-def _first(rows: list[SnapshotRow]) -> SnapshotRow:
+def _first(rows: SomeRows) -> SnapshotRow:
     """Return the row with most failing connects, or the slowest."""
-    return max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
+    bad = list(zip(rows.rates("failed"), rows.numbers("mean_ns"), strict=True))
+    return rows.row(bad.index(max(bad)))
 
 
-def _place(view: View, place: _Place, weight: float) -> Finding:
-    rows, verdict = view.once(_places)[place], view.verdict(_PLACE, place)
-    failed, row = sum(r.rate("failed") for r in rows), _first(rows)
+def _place(view: View, one: _Destination) -> Finding:
+    place, failed, verdict = one.place, one.failed, view.verdict(_PLACE, one.place)
+    row = _first(one.rows)
     record = replace(_record(view, row), name=address(*place))
     if failed or verdict.since is not None:
-        how = _said(rows) or f"failed, last at {clock(_last_failure(view, place))}"
-        why = f"{how}, by {_callers(rows)}"
+        how = _said(one.rows) or f"failed, last at {clock(_last_failure(view, place))}"
+        why = f"{how}, by {_callers(one.rows)}"
         now = f"{units.count(failed)}/s"
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
-        return Finding(record, _PLACE, place, verdict, "fails", now, why, weight)
+        return Finding(record, _PLACE, place, verdict, "fails", now, why, one.weight)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
     why = f"mean time to establish, by {process(row)}"
     now = units.duration(mean or None)
-    return Finding(record, _SLOW, row.key, slow, "takes", now, why, weight)
+    return Finding(record, _SLOW, row.key, slow, "takes", now, why, one.weight)
 
 
-def _said(rows: Iterable[SnapshotRow]) -> str:
+def _said(rows: SomeRows) -> str:
     """Describe how connects fail, and how often: "timed out 7.2/s, refused 1/s"."""
-    ways = {w: sum(r.rate(n) for r in rows) for n, w in _WAYS.items()}
+    ways = {w: sum(rows.rates(n)) for n, w in _WAYS.items()}
     worst_first = sorted(((w, n) for w, n in ways.items() if n), key=lambda x: -x[1])
     return ", ".join(f"{w} {units.count(n)}/s" for w, n in worst_first)
 
 
-def _callers(rows: Iterable[SnapshotRow]) -> str:
-    by = sorted(rows, key=lambda r: -r.rate("failed"))
-    names = dict.fromkeys(process(r) for r in by if r.number("failed"))
+def _callers(rows: SomeRows) -> str:
+    """Name the two processes with most failing connects, and count the others."""
+    least_first = [-rate for rate in rows.rates("failed")]
+    some = [n for n, failed in enumerate(rows.numbers("failed")) if failed]
+    by = sorted(some, key=least_first.__getitem__)
+    comm, pid = rows.values("comm"), rows.values("pid")
+    names = dict.fromkeys(["?" if pid[n] is None else f"{comm[n]}[{pid[n]}]" for n in by])
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(list(names)[:2]) + more
 
@@ -157,14 +238,16 @@ def _last_failure(view: View, place: _Place) -> float:
 
 
 def _trouble(view: View) -> Trouble | None:
-    places = view.once(_places)
-    by = {p: rows for p, rows in places.items() if any(r.rate("failed") > 0 for r in rows)}
-    if not by:
+    found = view.once_read(_destinations, _HOOK)
+    if not found.failing:
         return None
-    worst = max(by, key=lambda place: sum(r.rate("failed") for r in by[place]))
-    who = ", ".join(sorted({str(r["comm"]) for r in by[worst] if r.rate("failed") > 0}))
-    others = f"  (and {len(by) - 1} more)" if len(by) > 1 else ""
-    return Trouble("bad", f"{label(address(*worst))} {_said(by[worst])} ({label(who)}){others}")
+    worst = max(found.worst, key=lambda one: one.failed)
+    comms, rates = worst.rows.values("comm"), worst.rows.rates("failed")
+    failing = {comm for comm, rate in zip(comms, rates, strict=True) if rate > 0}
+    who = ", ".join(sorted(map(str, failing)))
+    others = f"  (and {found.failing - 1} more)" if found.failing > 1 else ""
+    where = label(address(*worst.place))
+    return Trouble("bad", f"{where} {_said(worst.rows)} ({label(who)}){others}")
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
@@ -180,7 +263,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     mine = related.of_process(record.values["pid"])
     whose = f"{record.text('comm')} (pid {record.values['pid']})"
     lines += related.trips(
-        view, lambda r: (r["raddr"], r["rport"]) == here, record.text("destination"), width
+        view, {"raddr": here[:1], "rport": here[1:]}, record.text("destination"), width
     )
     lines += related.connects(view, mine, whose, width)
     lines += related.trips(view, mine, whose, width)
@@ -264,7 +347,7 @@ PANE = Pane(
     figures=(
         _FAILURES,
         Figure("connect-begun", "connects/s", Unit.COUNT, "tcp-connect",
-               partial(_rates, "connects")),
+               ByRow("connects", rate=True)),
         _SLOW,
     ),
     kept=(_PLACE,),

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
 
 from probes import units
 from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import FEW, np
+from probes.columns.cells import Cells, NumberCells, cells_of, joined, nothing
 from probes.model import Column, Hook, HookId, Kind, State
-from probes.units import Unit, show
+from probes.units import DASH, Unit, show
 from tui.panes import inner_panes, panes
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, coloured, label, rate_of
 from tui.table.lines import Line, fit, line
+from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.many import SomeRows
 from tui.toolkit.pane import EVERY, Pane, Trouble
 
 _STANDING = (State.ATTACHED, State.PASSIVE)
 _FAILED = rate_of("failed")
+_NAME = "record"
+"""A column that only sorts: who, or the hook's id if there is no row yet."""
+_LEXICON = Lexicon(Part(_NAME))
 HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or press a in the hooks pane"
 
 
@@ -34,28 +45,126 @@ def _snapshots(view: View) -> list[Snapshot]:
     return [s for id, s in view.snapshots.items() if id.hook not in elsewhere]
 
 
-def _records(view: View) -> list[TableRow]:
-    return [r for s in _snapshots(view) for r in _of_hook(s)]
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
+    snapshots = _snapshots(view)
+    if sum([len(snapshot.rows) for snapshot in snapshots]) <= FEW:
+        return [record for snapshot in snapshots for record in _of_hook(snapshot)]
+    parts = [_Part(s) for s in snapshots if s.status.state in _STANDING]
+    rows = _Joined(parts)
+    failing = rows.column(_FAILED)
+    assert failing is not None
+    marks = np.where(failing.flags() & (failing.raw > 0), 2, 0).astype("u1")
+    return ManyRecords(rows, _LEXICON, rows.record, marks=marks)
+
+
+class _Part:
+    """The rows of a hook; one for the hook itself if there is no row yet."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.rows = SnapshotRows.of(snapshot)
+        self.number = len(snapshot.rows) or 1
+        self._counter = _counter(snapshot.hook)
+
+    def column(self, name: str) -> Cells | None:
+        """Return a column of the pane; None if the hook has none of that name."""
+        hook, there = self.snapshot.hook, len(self.rows) > 0
+        if name == "hook":
+            return cells_of([_short(self.snapshot.id)] * self.number)
+        if name == _NAME and not there:
+            return cells_of([str(self.snapshot.id)])
+        if name in ("who", _NAME) and there:
+            return self._who(hook)
+        if name in ("rate", "total"):
+            counter = self._counter.name if self._counter is not None else ""
+            name = counter if name == "total" else rate_of(counter)
+        return self.rows.column(name) if there else None
+
+    def _who(self, hook: Hook) -> Cells:
+        if any(column.name == "stack" for column in _telling(hook)):
+            return cells_of([_who(hook, row) for row in self.rows.rows])
+        texts = [self._texts(column) for column in _telling(hook)]
+        return cells_of(list(map("  ".join, zip(*texts, strict=True))) or [""] * self.number)
+
+    def _texts(self, column: Column) -> list[str]:
+        """Return what `show` makes of each value, without a call for each."""
+        cells = self.rows.column(column.name)
+        assert cells is not None
+        values = _LEXICON.values(column.name, cells, np.arange(len(cells)))
+        if isinstance(cells, NumberCells) and column.unit is Unit.NUMBER:
+            return [DASH if value is None else str(value) for value in values]
+        if all(isinstance(value, str) and value.isprintable() for value in values):
+            return list(values)  # type: ignore[arg-type]
+        return [show(value, column.unit) for value in values]
+
+
+class _Joined:
+    """The rows of several hooks, one after the other."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+        self._begins = [0, *accumulate(part.number for part in parts)]
+        self._columns: dict[str, Cells] = {}
+
+    def __len__(self) -> int:
+        return self._begins[-1]
+
+    def column(self, name: str) -> Cells | None:
+        """Return a column of all hooks, None where one has none of that name."""
+        if name not in self._columns:
+            found = [part.column(name) or nothing(part.number) for part in self._parts]
+            self._columns[name] = reduce(joined, found)
+        return self._columns[name]
+
+    def _find(self, place: int) -> tuple[_Part, int]:
+        n = bisect_right(self._begins, place) - 1
+        return self._parts[n], place - self._begins[n]
+
+    def key(self, place: int) -> Hashable:
+        """Return the key of a record."""
+        part, at = self._find(place)
+        return part.snapshot.id, part.rows.key(at) if len(part.rows) else ()
+
+    def place(self, key: object) -> int | None:
+        """Return the place of a record; None if it is not there."""
+        for begin, part in zip(self._begins, self._parts, strict=False):
+            if isinstance(key, tuple) and len(key) == 2 and key[0] == part.snapshot.id:
+                at = part.rows.place(key[1]) if len(part.rows) else 0
+                return None if at is None else begin + at
+        return None
+
+    def record(self, place: int) -> TableRow:
+        """Return the record at a place."""
+        part, at = self._find(place)
+        return _record(part.snapshot, part.rows.rows[at] if len(part.rows) else None)
 
 
 def _of_hook(snapshot: Snapshot) -> Iterator[TableRow]:
     """Yield a record for each row; one for the hook itself if there is no row yet."""
-    hook, standing = snapshot.hook, snapshot.status.state in _STANDING
-    if standing and not snapshot.rows:
-        yield TableRow((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
-    counter = _counter(hook)
-    for row in snapshot.rows if standing else ():
-        who = _who(hook, row)
-        values = {
-            **row.values,
-            **{rate_of(n): r for n, r in row.rates.items()},
-            "hook": _short(snapshot.id),
-            "who": who,
-            "rate": row.rates.get(counter.name) if counter else None,
-            "total": row[counter.name] if counter else None,
-        }
-        mark = "bad" if row.rate("failed") > 0 else ""
-        yield TableRow((snapshot.id, row.key), who, values, mark, row)
+    if snapshot.status.state in _STANDING:
+        for row in snapshot.rows or (None,):
+            yield _record(snapshot, row)
+
+
+def _record(snapshot: Snapshot, row: SnapshotRow | None) -> TableRow:
+    hook = snapshot.hook
+    if row is None:
+        return TableRow((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
+    counter, who = _counter(hook), _who(hook, row)
+    values = {
+        **row.values,
+        **{rate_of(n): r for n, r in row.rates.items()},
+        "hook": _short(snapshot.id),
+        "who": who,
+        "rate": row.rates.get(counter.name) if counter else None,
+        "total": row[counter.name] if counter else None,
+    }
+    mark = "bad" if row.rate("failed") > 0 else ""
+    return TableRow((snapshot.id, row.key), who, values, mark, row)
 
 
 def _short(id: HookId) -> str:
@@ -89,12 +198,22 @@ def _telling(hook: Hook) -> list[Column]:
 
 
 def _trouble(view: View) -> Trouble | None:
-    failing = [(s, r) for s in _snapshots(view) for r in s.rows if r.rate("failed") > 0]
+    failing = [found for s in _snapshots(view) if (found := _worst_of(s)) is not None]
     if not failing:
         return None
     snapshot, worst = max(failing, key=lambda pair: pair[1].rate("failed"))
     said = f"{snapshot.id}: {units.count(worst.rate('failed'))} failures/s"
     return Trouble("warn", f"{label(said)} ({label(_who(snapshot.hook, worst))})")
+
+
+def _worst_of(snapshot: Snapshot) -> tuple[Snapshot, SnapshotRow] | None:
+    """Return the row that fails most often; None if none does."""
+    if all(name != "failed" for _, name in snapshot.hook.places.counters):
+        return None
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    rates = rows.rates("failed")
+    worst = rows.first(1, rates)
+    return (snapshot, worst[0]) if worst and worst[0].rate("failed") > 0 else None
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:

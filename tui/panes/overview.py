@@ -14,11 +14,11 @@ from tui.session.view import Event, View, clock
 from tui.table.fields import Field, TableRow, label
 from tui.table.lines import BLANK, Line, beside, fit, line
 from tui.toolkit.anomaly_column import brief, mark_of, unusual_field
-from tui.toolkit.pane import EVERY, Finding, Pane, Trouble
+from tui.toolkit.pane import EVERY, MOST_WORST, Finding, Pane, Trouble
 from tui.widgets.graph import graph
 
-_EACH, _MORE = 8, 24
-"""Findings that each pane is asked for, and those listed after each pane's first, at most."""
+_MORE = 24
+"""Findings that are listed after each pane's first, at most."""
 _WAITING = "waiting for the first numbers..."
 _UNUSUAL = ("unusual", "unusual_words", "unusual_brief")
 _SPARK = 120
@@ -36,7 +36,7 @@ def _found(view: View) -> list[tuple[Pane, list[Finding]]]:
 
 
 def _said(view: View) -> list[tuple[Pane, list[Finding]]]:
-    return [(p, list(p.worst(view, _EACH))) for p in _asked(view) if p.worst]
+    return [(p, list(p.worst(view, MOST_WORST))) for p in _asked(view) if p.worst]
 
 
 def _records(view: View) -> list[TableRow]:

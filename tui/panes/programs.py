@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 from probes import units
 from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import FEW, np
+from probes.columns.cells import NumberCells
 from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line, wrap
+from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.detail import counters, graphs, heading, pairs
+from tui.toolkit.many import SomeRows, rows_of
 from tui.toolkit.pane import Pane, Trouble
 
 _ID = HookId("programs")
 _RUNS, _MISSED = rate_of("runs"), rate_of("missed")
+_OF_A_CPU = 1e7
+"""Nanoseconds a second that are a percent of a CPU."""
 _DEAR = 5.0
 """Percent of a CPU from which a program is marked."""
 
@@ -26,16 +34,40 @@ _DEAR = 5.0
 def _cpu(row: SnapshotRow) -> float | None:
     """Return its share of a CPU since the previous reading: 1 ns a second is 1e-7 percent."""
     spent = row.rates["run_ns"]
-    return None if spent is None else spent / 1e7
+    return None if spent is None else spent / _OF_A_CPU
 
 
-def _ns(row: SnapshotRow) -> float | None:
-    runs, spent = row.rates["watched_runs"], row.rates["run_ns"]
-    return spent / runs if runs and spent is not None else None
+_LEXICON = Lexicon(Part("name", lambda name: f"{name}#"), Part("id"))
 
 
-def _records(view: View) -> list[TableRow]:
-    return [_record(row) for row in view.rows("programs")]
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
+    rows = rows_of(view, "programs")
+    if len(rows) <= FEW:
+        return [_record(row) for row in rows]
+    columns = SnapshotRows(view.catalogue["programs"], rows)
+    spent = columns.column(rate_of("run_ns"))
+    assert isinstance(spent, NumberCells)
+    marks = np.zeros(len(rows), "u1")
+    marks[[place for place, _ in view.once_read(_marked, "programs")]] = MARKS.index("warn")
+    return ManyRecords(
+        columns,
+        _LEXICON,
+        lambda place: _record(rows[place]),
+        own={"cpu": NumberCells(spent.raw / _OF_A_CPU, spent.known)},
+        marks=marks,
+    )
+
+
+def _marked(view: View) -> list[tuple[int, float]]:
+    """Return the places of programs that have a mark, and their share of a CPU."""
+    rows = SomeRows.of(rows_of(view, "programs"), _LEXICON)
+    spent = [ns / _OF_A_CPU for ns in rows.rates("run_ns")]
+    missed = rows.rates("missed")
+    return [(n, cpu) for n, cpu in enumerate(spent) if cpu >= _DEAR or missed[n] > 0]
 
 
 def _record(row: SnapshotRow) -> TableRow:
@@ -53,10 +85,10 @@ def _trouble(view: View) -> Trouble | None:
     if status.state is State.PASSIVE and status.refused:
         why = label(status.refused[0].why)
         return Trouble("warn", f"only ebpftop's own programs: {why}")
-    marked = [r for r in _records(view) if r.mark]
+    marked = view.once_read(_marked, "programs")
     if not marked:
         return None
-    worst = max(marked, key=lambda r: r.number("cpu"))
+    worst = _record(rows_of(view, "programs")[max(marked, key=itemgetter(1))[0]])
     whose = f" ({worst.text('held_by').partition(', ')[0]})" if worst.values["held_by"] else ""
     spent = f"{units.percent(worst.number('cpu'))} of a CPU"
     missed = worst.number(_MISSED)
@@ -67,12 +99,12 @@ def _trouble(view: View) -> Trouble | None:
 
 
 def _summary(view: View) -> tuple[str, str]:
-    rows = view.rows("programs")
     if view.snapshots.get(_ID) is None:
         return "programs: reading...", "muted"
-    ours = sum(row["ours"] == "yes" for row in rows)
-    spent = units.percent(sum(_cpu(row) or 0 for row in rows))
-    memory = units.octets(sum(row.number("memory") for row in rows))
+    rows = SomeRows.of(rows_of(view, "programs"), _LEXICON)
+    ours = rows.values("ours").count("yes")
+    spent = units.percent(sum([ns / _OF_A_CPU for ns in rows.rates("run_ns")]))
+    memory = units.octets(sum(rows.numbers("memory")))
     return f"{len(rows)} programs, {ours} of them ours: {spent} of a CPU, {memory} of code", "muted"
 
 
@@ -117,11 +149,19 @@ def _listed(text: str, width: int) -> list[Line]:
 
 
 def _figure(what: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    rows = [row for s in snapshots for row in s.rows]
     if what == "runs":
-        return {row.key: row.rates["runs"] for row in rows}
-    value = _cpu if what == "cpu" else _ns
-    return {row.key: value(row) for row in rows}
+        return {key: rate for s in snapshots for key, rate in s.rates("runs").items()}
+    return {key: value for s in snapshots for key, value in _figures(what, s)}
+
+
+def _figures(what: str, snapshot: Snapshot) -> Iterator[tuple[Hashable, float | None]]:
+    spent = snapshot.per_s("run_ns")
+    if what == "cpu":
+        made = [None if ns is None else ns / _OF_A_CPU for ns in spent]
+    else:
+        pairs = zip(snapshot.per_s("watched_runs"), spent, strict=True)
+        made = [ns / runs if runs and ns is not None else None for runs, ns in pairs]
+    return zip(snapshot.keys, made, strict=True)
 
 
 def _mark(record: TableRow) -> str:

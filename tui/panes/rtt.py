@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
-from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
-from probes.analysis.many_rows import ManyRows
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.model import Hook
@@ -18,36 +18,74 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, of, rate_of, values_of
 from tui.table.lines import Line
+from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
+from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.pane import Finding, Pane, Trouble
-from tui.toolkit.related import address, process
+from tui.toolkit.many import either, many_of, near, numbers_in, verdicts
+from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.related import address, before_port, process
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HOOK = "tcp-rtt"
 _AGAIN = rate_of("retransmits")
 _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 """Thresholds of marks: multiple of the connection's minimum RTT, least RTT; retransmits/s."""
 
 
-def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: us or None for s in snapshots for key, us in s.numbers("srtt_us").items()}
-
-
-def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates("retransmits").items()}
-
-
 _TRIP = Figure(
-    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Threshold(_LEAST_US, times=3, absent=None)
-)
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", ByRow("srtt_us", zero=False),
+    rule=Threshold(_LEAST_US, times=3, absent=None),
+)  # fmt: skip
 _SENT_AGAIN = Figure(
-    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
-    rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", ByRow("retransmits", rate=True),
+    wrong=True, rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
 )  # fmt: skip
 
 
-def _records(view: View) -> list[TableRow]:
-    return [_record(view, row) for row in view.rows("tcp-rtt")]
+_LEXICON = Lexicon(
+    Part("comm", lambda comm: f"{comm or '?'} > "), Part("raddr", before_port), Part("rport")
+)
+
+
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
+    rows = many_of(view, _HOOK)
+    if rows is None:
+        return [_record(view, row) for row in view.rows(_HOOK)]
+    found = view.once_read(_looked_at, _HOOK)
+    return ManyRecords(
+        SnapshotRows(view.catalogue[_HOOK], rows),
+        _LEXICON,
+        lambda place: _record(view, rows[place]),
+        own={"unusual": unusual_of(found.said)},
+        marks=found.marks,
+        odd=np.flatnonzero(found.marks),
+    )
+
+
+class _Many(NamedTuple):
+    """Many connections. marks: as places in MARKS. trips: in us. said: what is told of each."""
+
+    marks: NDArray[np.uint8]
+    trips: NDArray[np.float64]
+    said: ManyVerdicts
+
+
+def _looked_at(view: View) -> _Many:
+    rows = many_of(view, _HOOK)
+    assert rows is not None
+    slow, again = verdicts(view, _TRIP, _HOOK), verdicts(view, _SENT_AGAIN, _HOOK)
+    now, least = rows.numbers("srtt_us"), rows.numbers("min_us")
+    far = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
+    marks = (far | slow.unusual).astype("u1") + again.unusual
+    return _Many(marks, now, either(slow.unusual, slow, again))
 
 
 def _record(view: View, row: SnapshotRow) -> TableRow:
@@ -57,10 +95,6 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
     return TableRow(row.key, name, values, _mark_of(slow, again, row), row)
-
-
-def _mark(view: View, row: SnapshotRow) -> str:
-    return _mark_of(*_verdicts(view, row), row)
 
 
 def _mark_of(slow: Verdict, again: Verdict, row: SnapshotRow) -> str:
@@ -75,32 +109,45 @@ def _far(row: SnapshotRow) -> bool:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    rows = [row for s in view.of("tcp-rtt") for row in _candidates(view, s, most)]
-    worst = nlargest(most, [(_mark(view, row), row) for row in rows], key=lambda m: _weight(*m))
+    worst = view.once_read(_weighed, _HOOK).worst[:most]
     return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
 
 
-def _marked(view: View) -> list[tuple[str, SnapshotRow]]:
-    """Return every connection that has a mark, and its mark."""
-    rows = [row for s in view.of("tcp-rtt") for row in _candidates(view, s, 0)]
-    return [(mark, row) for row in rows if (mark := _mark(view, row))]
+class _Weighed(NamedTuple):
+    """The worst connections, each with its mark, and how many have a mark."""
+
+    worst: Sequence[tuple[str, SnapshotRow]]
+    marked: int
 
 
-def _candidates(view: View, snapshot: Snapshot, most: int) -> Sequence[SnapshotRow]:
-    """Return rows among which are all that have a mark, and those with the longest round trips."""
-    rows = snapshot.rows
-    if view.past or not isinstance(rows, ManyRows):
-        return rows
-    now, least = rows.numbers("srtt_us"), rows.numbers("min_us")
-    far = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
-    unusual = view.history.unusual(_TRIP) | view.history.unusual(_SENT_AGAIN)
-    longest = np.argsort(-now, kind="stable")[:most]
-    return [rows[n] for n in sorted({*np.flatnonzero(far), *longest, *rows.places(unusual)})]
+def _weighed(view: View) -> _Weighed:
+    if (rows := many_of(view, _HOOK)) is not None:
+        found = view.once_read(_looked_at, _HOOK)
+        weights = found.trips / 1e6 + 1e3 * found.marks
+        first = np.argsort(-weights, kind="stable")[:MOST_WORST].tolist()
+        many = [(MARKS[found.marks[place]], rows[place]) for place in first]
+        return _Weighed(many, int(np.count_nonzero(found.marks)))
+    few = view.rows(_HOOK)
+    trips = numbers_in(few, "srtt_us")
+    marks = _marks(view, few, trips)
+    weighed = [us / 1e6 for us in trips]
+    for place, mark in marks.items():
+        weighed[place] += 1e3 * MARKS.index(mark)
+    worst = nlargest(MOST_WORST, range(len(few)), key=weighed.__getitem__)
+    return _Weighed([(marks.get(place, ""), few[place]) for place in worst], len(marks))
+
+
+def _marks(view: View, rows: Sequence[SnapshotRow], trips: Sequence[float]) -> Mapping[int, str]:
+    """Return the marks of connections that have one, by their places."""
+    unusual = near(view, _TRIP, _SENT_AGAIN)
+    close = [n for n, us in enumerate(trips) if us >= _LEAST_US or rows[n].key in unusual]
+    marks = {n: _mark_of(*_verdicts(view, rows[n]), rows[n]) for n in close}
+    return {place: mark for place, mark in marks.items() if mark}
 
 
 def _weight(mark: str, row: SnapshotRow) -> float:
     """Return how bad the connection is; greater is worse."""
-    return row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(mark)
+    return row.number("srtt_us") / 1e6 + 1e3 * MARKS.index(mark)
 
 
 def _finding(view: View, row: SnapshotRow) -> Finding:
@@ -133,15 +180,15 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = view.once(_marked)
-    if not marked:
+    found = view.once_read(_weighed, _HOOK)
+    if not found.marked:
         return None
-    mark, row = max(marked, key=lambda m: _weight(*m))
+    mark, row = found.worst[0]
     worst = _record(view, row)
     srtt, least = (units.duration(worst.number(n) * 1000) for n in ("srtt_us", "min_us"))
     again = worst.number(_AGAIN)
     more = f", {units.count(again)} retransmits/s" if again else ""
-    others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
+    others = f"  (and {found.marked - 1} more)" if found.marked > 1 else ""
     place = address(worst.values["raddr"], worst.values["rport"])
     return Trouble(
         mark,

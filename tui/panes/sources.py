@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from heapq import nlargest
 
 from probes import units
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
-from probes.model import OTHERS, Hook, HookId, State
+from probes.arrays import FEW
+from probes.columns.cells import cells_of
+from probes.model import OTHERS, Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, covers, lasting
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line
+from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import Chosen, SnapshotRows
 from tui.toolkit.detail import heading, pairs
+from tui.toolkit.many import SomeRows, places_with
 from tui.toolkit.pane import Pane, Trouble
 
 SHOWN = 500
 """Rows that are shown, at most: a flood has more senders than anybody reads."""
+_LEXICON = Lexicon(Part("name"))
 _PACKETS, _BYTES = rate_of("packets"), rate_of("bytes")
 
 
@@ -31,23 +36,63 @@ def _rows(view: View) -> Sequence[SnapshotRow]:
     return snapshot.rows if snapshot else ()
 
 
-def _records(view: View) -> list[TableRow]:
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
     rows = _rows(view)
-    total = sum(row.rate("packets") for row in rows)
-    busiest = rows
-    if len(rows) > SHOWN:
-        busiest = tuple(nlargest(SHOWN, rows, key=lambda r: (r.rate("packets"), r["packets"])))
+    some = SomeRows.of(rows, _LEXICON)
+    rates = some.rates("packets")
+    total = sum(rates)
     rules = [d for d in view.dropping if d.enforced.interface == view.about]
-    return [_record(row, total, rules) for row in busiest]
+    if len(rows) > FEW:
+        busiest = some.busiest(SHOWN, rates, some.numbers("packets"))
+        return _of_many(view, rows, busiest, total, rules)
+    chosen = rows
+    if len(rows) > SHOWN:
+        chosen = some.first(SHOWN, rates, some.numbers("packets"))
+    return [_record(row, total, rules) for row in chosen]
+
+
+def _of_many(
+    view: View,
+    rows: Sequence[SnapshotRow],
+    places: Sequence[int],
+    total: float,
+    rules: list[Dropping],
+) -> ManyRecords:
+    some = SomeRows(rows, places, _LEXICON)
+    shares = [rate / total * 100 if total else None for rate in some.rates("packets")]
+    ends = zip(*(some.values(name) for name in ("saddr", "protocol", "dport")), strict=True)
+    own: dict[str, list[Value]] = {
+        "share": list(shares),
+        "rule": [_rule(some.row(n), rules) if rules else "" for n in range(len(some))],
+        "name": [_name(*end) for end in ends],
+    }
+    return ManyRecords(
+        Chosen(SnapshotRows(view.catalogue["sources"], rows), places),
+        _LEXICON,
+        lambda place: _record(some.row(place), total, rules),
+        own={name: cells_of(values) for name, values in own.items()},
+    )
+
+
+def _name(saddr: Value, protocol: Value, dport: Value) -> str:
+    port = "" if dport is None else f":{dport}"
+    return f"{saddr} {protocol}{port}" if saddr != OTHERS else OTHERS
+
+
+def _rule(row: SnapshotRow, rules: list[Dropping]) -> str:
+    found = next((d for d in rules if covers(d.enforced.rule, row)), None)
+    return f"dropped {lasting(found.enforced.expires_in)}" if found else ""
 
 
 def _record(row: SnapshotRow, total: float, rules: list[Dropping]) -> TableRow:
     values = values_of(row)
     values["share"] = row.rate("packets") / total * 100 if total else None
-    found = next((d for d in rules if covers(d.enforced.rule, row)), None)
-    values["rule"] = f"dropped {lasting(found.enforced.expires_in)}" if found else ""
-    port = "" if row["dport"] is None else f":{row['dport']}"
-    name = f"{row['saddr']} {row['protocol']}{port}" if not _is_many(row) else OTHERS
+    values["rule"] = _rule(row, rules)
+    name = _name(row["saddr"], row["protocol"], row["dport"])
     return TableRow(row.key, name, values, "", row)
 
 
@@ -65,7 +110,9 @@ def _trouble(view: View) -> Trouble | None:
 
 def _others(snapshot: Snapshot) -> float:
     """Return packets of senders without a row of their own; older recordings have them as lost."""
-    return snapshot.sample.lost + sum([r.number("packets") for r in snapshot.rows if _is_many(r)])
+    places = places_with(snapshot.rows, _LEXICON, {"saddr": (OTHERS,)})
+    many = SomeRows(snapshot.rows, places, _LEXICON)
+    return snapshot.sample.lost + sum(many.numbers("packets"))
 
 
 def _summary(view: View) -> tuple[str, str]:
@@ -73,7 +120,7 @@ def _summary(view: View) -> tuple[str, str]:
     if view.snapshots.get(_id(view)) is None:
         word = "attaching..." if status.state is State.ATTACHING else "not attached"
         return f"top sources of {about}: {word}", "muted"
-    total = units.count(sum(row.rate("packets") for row in rows))
+    total = units.count(sum(SomeRows.of(rows, _LEXICON).rates("packets")))
     shown = f", the busiest {SHOWN} shown" if len(rows) > SHOWN else ""
     on = f"seen at {status.rung}"
     return f"{about}: {len(rows)} sources{shown}, {total} packets/s, {on}. D: drop one", "accent"

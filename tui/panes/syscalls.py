@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from heapq import nlargest
+from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
+from tui.table.many_records import MARKS, Lexicon
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.pane import Finding, Pane, Trouble
+from tui.toolkit.many import SomeRows, near, rates_in
+from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _GRAVE = frozenset({
@@ -32,6 +34,7 @@ _COMMON = frozenset(
     {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
 )
 """Errnos that programs live with: many of them are a warning at most."""
+_LEXICON = Lexicon()
 _SHARE = 0.25
 """Share of the calls that must fail before a call is marked: else it is only called more often."""
 _MIN_ERRORS_PER_S = 5.0
@@ -46,20 +49,12 @@ _WAIT = frozenset({
 """Calls that may wait for others: their duration means nothing."""
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
-
-
-def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: number for s in snapshots for key, number in s.numbers(column).items()}
-
-
 _FAILURES = Figure(
-    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
+    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", ByRow("errors", rate=True), wrong=True,
     rule=Threshold(_MIN_ERRORS_PER_S),
 )  # fmt: skip
 _SLOW = Figure(
-    "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
+    "syscall-p99", "p99", Unit.NS, "syscalls", ByRow("p99_ns"),
     rule=Threshold(1e6, times=5, absent=None),
 )  # fmt: skip
 
@@ -82,11 +77,6 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
     values |= noted(slow if failing.since is None else failing, instead)
     return TableRow(row.key, str(row["syscall"]), values, mark, row)
-
-
-def _is_marked(view: View, row: SnapshotRow) -> bool:
-    failing, slow = _verdicts(view, row)
-    return slow.since is not None or bool(_mark(row, failing))
 
 
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
@@ -119,21 +109,57 @@ def _grave(row: SnapshotRow) -> bool:
     return errors >= least and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+class _Calls(NamedTuple):
+    """Calls that need a look. failing: the worst of those that fail, with the marks for that.
+
+    slow: with their verdicts. marked: all that have a mark.
+    """
+
+    failing: Sequence[tuple[SnapshotRow, str]]
+    slow: Sequence[tuple[SnapshotRow, Verdict]]
+    marked: Sequence[SnapshotRow]
+
+
+def _looked(view: View) -> _Calls:
+    """Look at each call; most fail rarely, as usual."""
     rows = view.rows("syscalls")
-    failing = [row for row in rows if row.rate("errors")]
-    worst = nlargest(most, failing, key=partial(_weight, view))
-    marked = [row for row in worst[1:] if _mark(row, view.verdict(_FAILURES, row.key))]
-    found = [_failing(view, row) for row in (*worst[:1], *marked)]
-    slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
-    found += [_stalling(view, row, verdict) for row, verdict in slow]
+    errors = rates_in(rows, "errors")
+    failing, stalling = near(view, _FAILURES), near(view, _SLOW)
+    marks = {
+        place: mark
+        for place, (row, rate) in enumerate(zip(rows, errors, strict=True))
+        if (rate >= _MIN_ERRORS_PER_S or row.key in failing)
+        and (mark := _mark(row, view.verdict(_FAILURES, row.key)))
+    }
+    slow = {
+        place: verdict
+        for place, row in enumerate(rows)
+        if row.key in stalling and (verdict := _verdicts(view, row)[1]).since is not None
+    }
+    weights = list(errors)
+    for place, mark in marks.items():
+        weights[place] += 1e6 * MARKS.index(mark)
+    some = [place for place, rate in enumerate(errors) if rate]
+    worst = nlargest(MOST_WORST, some, key=weights.__getitem__)
+    return _Calls(
+        [(rows[place], marks.get(place, "")) for place in worst],
+        [(rows[place], verdict) for place, verdict in slow.items()],
+        [rows[place] for place in sorted({*marks, *slow})],
+    )
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    looked = view.once_read(_looked, "syscalls")
+    worst = looked.failing[:most]
+    found = [_failing(view, row) for place, (row, mark) in enumerate(worst) if mark or not place]
+    found += [_stalling(view, row, verdict) for row, verdict in looked.slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
 
 
 def _weight(view: View, row: SnapshotRow) -> float:
     """Return how bad it is; greater is worse."""
     mark = _mark(row, view.verdict(_FAILURES, row.key))
-    return row.rate("errors") + 1e6 * ("", "warn", "bad").index(mark)
+    return row.rate("errors") + 1e6 * MARKS.index(mark)
 
 
 def _failing(view: View, row: SnapshotRow) -> Finding:
@@ -158,13 +184,15 @@ def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
 def _callers(view: View, syscall: str) -> str:
     """Name the two processes with most errors, if they are known."""
     snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
-    rows = [r for r in snapshot.rows if r.rate("errors")] if snapshot else []
-    rows.sort(key=lambda r: -r.rate("errors"))
-    return ", ".join(map(related.process, rows[:2]))
+    if snapshot is None:
+        return ""
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    worst = rows.first(2, rows.rates("errors"))
+    return ", ".join([related.process(row) for row in worst if row.rate("errors")])
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(view, row) for row in view.rows("syscalls") if _is_marked(view, row)]
+    marked = [_record(view, row) for row in view.once_read(_looked, "syscalls").marked]
     worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
     if not worst:
         return None
@@ -215,10 +243,11 @@ def _time(record: TableRow, name: str) -> str:
 def _of_callers(view: View, record: TableRow, width: int) -> list[Line]:
     """List connects and connections of the process with most calls."""
     snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
-    rows = snapshot.rows if snapshot else ()
-    most = max(rows, key=lambda r: (r.rate("errors"), r.rate("calls")), default=None)
-    if most is None:
+    rows = SomeRows.of(snapshot.rows if snapshot else (), _LEXICON)
+    first = rows.first(1, rows.rates("errors"), rows.rates("calls"))
+    if not first:
         return []
+    (most,) = first
     whose, mine = f"{most['comm']} (pid {most['pid']})", related.of_process(most["pid"])
     lines = related.connects(view, mine, whose, width)
     return [*lines, *related.trips(view, mine, whose, width)]
@@ -234,7 +263,8 @@ def _by_process(view: View, record: TableRow) -> list[Line]:
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
     lines.append(line((head, "header")))
-    for row in sorted(snapshot.rows, key=lambda r: -r.rate("calls"))[:20]:
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    for row in rows.first(20, rows.rates("calls")):
         errors = row.rate("errors")
         r = TableRow(row.key, str(row["comm"]), row.values)
         lines.append(
@@ -274,7 +304,7 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", partial(_rates, "calls")),
+        Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", ByRow("calls", rate=True)),
         _FAILURES,
         _SLOW,
     ),

@@ -7,6 +7,8 @@ from functools import cached_property
 from operator import sub
 
 from probes.analysis.many_rows import added_since
+from probes.arrays import np
+from probes.columns.cells import Cells, cells_of, replaced
 from probes.columns.row_table import RowTable
 from probes.model import Key, Row, Value
 
@@ -33,6 +35,36 @@ class Increments:
                 else [row[place] for row in self.rows.values()]
             )
         return self._columns[place]
+
+    def value(self, place: int, row: int) -> Value:
+        """Return a stored column's value in one row."""
+        rows = self.rows
+        return (
+            rows.cells[place].value(row) if isinstance(rows, RowTable) else self.column(place)[row]
+        )
+
+    def row(self, place: int) -> Row:
+        """Return one row of a table."""
+        assert isinstance(self.rows, RowTable)
+        return self.rows.row(place)
+
+    def cells_added(self, place: int) -> Cells | None:
+        """Return what was added to a table's column; None if no array holds it."""
+        now, before = self.rows, self._before
+        if not isinstance(now, RowTable):
+            return None
+        made: Cells | None = now.cells[place]
+        if isinstance(before, RowTable):
+            at = now.places_in(before)
+            made = added_since(now.cells[place], before.cells[place], at)
+        elif before:
+            return None
+        if made is None or not self._instead:
+            return made
+        at = np.array([now.place(key) for key in self._instead], np.intp)
+        were = [row[place] for row in self._instead.values()]
+        current = map(now.cells[place].value, at.tolist())
+        return replaced(made, at, cells_of(list(map(_added, current, were))))
 
     def added(self, place: int) -> Sequence[Grown]:
         """Return what was added to a column in each row; all of it if the counter was reset."""

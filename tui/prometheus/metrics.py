@@ -27,7 +27,8 @@ from prometheus_client.registry import Collector
 from probes.model import Column, Enforced, Hook, HookId, Kind, Sample, Status
 from probes.source import Host
 from probes.units import Unit, printable
-from tui.prometheus.totals import ExportedRow, Labels, Shape, Totals
+from tui.prometheus.crowd import Labels
+from tui.prometheus.totals import ExportedRow, Shape, Totals
 
 LABELLED_ROWS = 25
 """The default number of rows of a hook and target that get labels of their own."""

@@ -12,7 +12,7 @@ counter goes back:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import repeat
@@ -22,6 +22,7 @@ from typing import TypeVar
 from probes.analysis.moved import bases
 from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
+from tui.prometheus.crowd import Busy, Crowd, Labels, Many
 from tui.prometheus.increments import Grown, Increments
 
 STAY = 300.0
@@ -35,8 +36,6 @@ OTHER = "other"
 _LEVELS = frozenset({Unit.COUNT, Unit.PACKETS, Unit.BYTES, Unit.NS, Unit.US, Unit.PERCENT})
 _TIMES = frozenset({Unit.NS, Unit.US, Unit.PERCENT})
 
-Labels = tuple[str, ...]
-Busy = tuple[float, float]
 T = TypeVar("T")
 
 
@@ -52,12 +51,12 @@ class Shape:
         self.hook = hook
         self.target = str(hook.target) if hook.target is not TargetKind.NONE else ""
         places = [(i, c) for i, c in enumerate(hook.stored) if c.name != self.target]
-        self._named = tuple(i for i, c in places if _names(c))
+        self.named = tuple(i for i, c in places if _names(c))
         self._names = hook.places.names
         self.derived = tuple([c for c in hook.columns if c.derive is not None and c.label])
         self.labels = (
             *(self.target,) * bool(self.target),
-            *(hook.stored[i].name for i in self._named),
+            *(hook.stored[i].name for i in self.named),
             *(column.name for column in self.derived),
         )
         self.sums = tuple((i, c) for i, c in places if c.kind in (Kind.COUNTER, Kind.HISTOGRAM))
@@ -67,7 +66,7 @@ class Shape:
     def of(self, target: str | None, reading: Increments) -> Iterable[Labels]:
         """Yield the labels of each row. None becomes "", which Prometheus treats as no label."""
         number = len(reading.rows)
-        columns: list[Iterable[str]] = [map(_text, reading.column(i)) for i in self._named]
+        columns: list[Iterable[str]] = [map(_text, reading.column(i)) for i in self.named]
         if self.target:
             columns.insert(0, repeat(printable(target or ""), number))
         named = _rows_of(columns, number)
@@ -75,6 +74,16 @@ class Shape:
             return named
         rows = reading.rows.values()
         return (own + self._told(row) for own, row in zip(named, rows, strict=True))
+
+    def labels_of(self, target: str | None, reading: Increments, row: int) -> Labels:
+        """Return the labels of one row."""
+        own = tuple([_text(reading.value(i, row)) for i in self.named])
+        whose = (printable(target or ""),) if self.target else ()
+        return (*whose, *own, *self.told_of(reading, row))
+
+    def told_of(self, reading: Increments, row: int) -> Labels:
+        """Return those labels of one row that follow from the others."""
+        return self._told(reading.row(row)) if self.derived else ()
 
     def told(self, labels: Labels) -> Labels:
         """Return those labels that follow from the others: the row's class."""
@@ -86,7 +95,7 @@ class Shape:
         return tuple([_text(c.derive(values)) for c in self.derived if c.derive is not None])
 
     def said(self, reading: Increments, place: int) -> Labels:
-        return tuple([_text(reading.column(i)[place]) for i, _ in self.words])
+        return tuple([_text(reading.value(i, place)) for i, _ in self.words])
 
 
 def _names(column: Column) -> bool:
@@ -139,6 +148,7 @@ class Totals:
         self._shape, self._most = shape, most
         self._before: Sample | None = None
         self._waiting: dict[Labels, Busy] = {}
+        self._crowd: Crowd | None = None
         self._left_out: dict[Key, Row] = {}
         self._perhaps_over: set[Key] = set()
         """Of those, what rows of others seem to have taken over."""
@@ -161,7 +171,9 @@ class Totals:
 
     def rest_of(self, labels: Labels) -> ExportedRow:
         """Return where a row without a place is counted: with those of the same class."""
-        told = self._shape.told(labels)
+        return self._rest_of_class(self._shape.told(labels))
+
+    def _rest_of_class(self, told: Labels) -> ExportedRow:
         if told not in self.rests:
             self.rests[told] = ExportedRow([None] * len(self._shape.sums))
         return self.rests[told]
@@ -176,11 +188,29 @@ class Totals:
             return  # it could not be read: this is the sample before, once more
         self._take_cost(before, sample)
         reading = self._reading(before, sample)
+        elapsed = sample.time - before.time if before is not None else 0.0
+        shape = self._shape
+        levels = [(i, c.unit in _TIMES) for i, c in shape.levels]
+        many = Many.of(shape.named, reading, [i for i, _ in shape.sums], levels)
+        if many is None:
+            self._take_rows(sample, reading, elapsed)
+        else:
+            self._take_many(sample, reading, many, elapsed)
+        if before is None:  # what was counted since the boot is not what was done lately
+            self._waiting = dict.fromkeys(self._waiting, (0.0, 0.0))
+            for place in self.rows.values():
+                place.busy = 0.0, 0.0
+        if self._crowd is not None:
+            self._crowd.end(first=before is None)
+
+    def _take_rows(self, sample: Sample, reading: Increments, elapsed: float) -> None:
+        if self._crowd is not None:
+            self._waiting, self._crowd = self._crowd.waiting(), None
         seen = self._seen(sample.status.id.target, reading)
-        self._note_busy(seen, sample.time - before.time if before is not None else 0.0)
-        self._seat(seen, sample.time)
-        for place in (*self.rows.values(), *self.rests.values()):
-            place.levels, place.words = [], ()
+        self._note_busy(seen, elapsed)
+        self._give_up_gone(seen, sample.time)
+        self._seat(sample.time)
+        self._clear()
         for labels, what in seen.items():
             own = self.rows.get(labels)
             place = self.rest_of(labels) if own is None else own
@@ -189,10 +219,59 @@ class Totals:
             place.seen = sample.time
             if own is not None:
                 place.words = self._shape.said(reading, what.first)
-        if before is None:  # what was counted since the boot is not what was done lately
-            self._waiting = dict.fromkeys(self._waiting, (0.0, 0.0))
-            for place in self.rows.values():
-                place.busy = 0.0, 0.0
+
+    def _clear(self) -> None:
+        """Forget what is said of rows as they are now."""
+        for place in (*self.rows.values(), *self.rests.values()):
+            place.levels, place.words = [], ()
+
+    # -- many rows -----------------------------------------------------------------------------
+
+    def _take_many(self, sample: Sample, reading: Increments, many: Many, elapsed: float) -> None:
+        fading = 0.5 ** (elapsed / HALF_LIFE)
+        self._fade(fading)
+        crowd = self._crowd
+        if crowd is None:
+            crowd = self._crowd = Crowd(self._shape, sample.status.id.target)
+            crowd.read(reading, many, fading, self.rows)
+            crowd.adopt(self._waiting, fading)
+            self._waiting = {}
+        else:
+            crowd.read(reading, many, fading, self.rows)
+        for labels, _, did in crowd.present():
+            place = self.rows[labels]
+            place.busy = place.busy[0] + did, place.busy[1] + did
+        self._give_up_gone({labels for labels, _, _ in crowd.present()}, sample.time)
+        self._seat_many(crowd, sample.time)
+        self._clear()
+        self._count(crowd, many, sample.time)
+        for labels, row, _ in crowd.present():
+            self.rows[labels].words = self._shape.said(reading, row)
+
+    def _seat_many(self, crowd: Crowd, now: float) -> None:
+        weakest, left = self._weakest(), self._most
+        for group, labels, busy in crowd.candidates():
+            if labels == self.rest_labels(self._shape.told(labels)):
+                continue  # somebody may be called so
+            if labels not in self.rows:
+                if not left or not self._room(busy[0], weakest):
+                    break
+                self.rows[labels] = ExportedRow([None] * len(self._shape.sums), busy, now)
+            crowd.seat(group, labels)
+            left -= 1
+        crowd.settle(self.rows)
+
+    def _count(self, crowd: Crowd, many: Many, now: float) -> None:
+        slots, classes = crowd.slots(self.rows)
+        places, behind = list(self.rows.values()), len(self.rows)
+        rests = {n: self._rest_of_class(crowd.classes[n]) for n in classes}
+        for slot, added, levels in many.by_slot(slots):
+            place = places[slot] if slot < behind else rests[slot - behind]
+            place.grown = list(map(_sum, place.grown, added))
+            place.levels = list(levels)
+            place.seen = now
+
+    # -- row by row ----------------------------------------------------------------------------
 
     # -- what was added ------------------------------------------------------------------------
 
@@ -272,8 +351,7 @@ class Totals:
 
     def _note_busy(self, seen: Mapping[Labels, _Seen], elapsed: float) -> None:
         fading = 0.5 ** (elapsed / HALF_LIFE)
-        for place in self.rows.values():
-            place.busy = 0.0, place.busy[1] * fading
+        self._fade(fading)
         waiting = {}
         for labels, what in seen.items():
             did = float(sum(a for a in what.added if isinstance(a, int | float)))
@@ -283,10 +361,19 @@ class Totals:
                 waiting[labels] = did, self._waiting.get(labels, (0.0, 0.0))[1] * fading + did
         self._waiting = waiting
 
-    def _seat(self, seen: Mapping[Labels, _Seen], now: float) -> None:
+    def _fade(self, fading: float) -> None:
+        for place in self.rows.values():
+            place.busy = 0.0, place.busy[1] * fading
+
+    def _give_up_gone(self, seen: Container[Labels], now: float) -> None:
         for labels in [b for b, p in self.rows.items() if b not in seen and now - p.seen >= STAY]:
             self._give_up(labels)
-        weakest = iter(sorted(self.rows, key=lambda labels: self.rows[labels].busy))
+
+    def _weakest(self) -> Iterator[Labels]:
+        return iter(sorted(self.rows, key=lambda labels: self.rows[labels].busy))
+
+    def _seat(self, now: float) -> None:
+        weakest = self._weakest()
         for labels in nlargest(self._most, self._waiting, key=self._waiting.__getitem__):
             if not self._room(self._waiting[labels][0], weakest):
                 break

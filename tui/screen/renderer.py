@@ -17,6 +17,7 @@ from tui.session.own_usage import OwnUsage
 from tui.session.session import Session
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
+from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
 from tui.widgets.live_table import LiveTable
 from tui.widgets.report import Report
@@ -146,7 +147,7 @@ class Renderer:
         view, place, opened = self._session.view, self._place, self._place.opened
         if opened is None:
             return
-        found = next((r for r in place.pane.records(view) if r.key == opened.key), None)
+        found = with_key(place.pane.records(view), opened.key)
         opened = found or opened
         place.open(opened)
         about = f" of {place.about}" if place.about else ""

@@ -168,7 +168,7 @@ class Collector:
     def note_statuses(self) -> bool:
         """Take note of statuses; return whether any hook's changed."""
         statuses = self._source.statuses()
-        if statuses == self.view.statuses:
+        if statuses is self.view.statuses or statuses == self.view.statuses:
             return False
         self.view.statuses = statuses
         self._stood = {s.id: s for s in statuses}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
-from probes.analysis.anomaly import Verdict
+from probes.analysis.anomaly import ManyVerdicts, Verdict
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
@@ -63,6 +63,9 @@ class View:
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _of_readings: dict[Callable[[View], Any], tuple[object, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""
@@ -95,6 +98,20 @@ class View:
         found: T = self._answers[ask]
         return found
 
+    def once_read(self, ask: Callable[[View], T], *hooks: str) -> T:
+        """Return the result of `ask`, computed once for each reading of those hooks.
+
+        It depends on nothing but their snapshots, the history of what is read with them, and the
+        rules in force.
+        """
+        read = [s for hook in hooks for s in self.of(hook)]
+        stamp = list(map(id, read)), self.history, self.ticks, self.dropping
+        known = self._of_readings.get(ask)
+        if known is None or known[0] != stamp:
+            known = self._of_readings[ask] = (stamp, (read, ask(self)))  # kept: ids may come again
+        found: T = known[1][1]
+        return found
+
     @property
     def past(self) -> bool:
         """Whether it is of an earlier moment: it does not show what is attached now."""
@@ -116,6 +133,14 @@ class View:
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
         return self.history.verdict(figure, key, self.ticks)
+
+    def verdicts(self, figure: Figure, snapshot: Snapshot) -> ManyVerdicts:
+        """Return the verdict on each row of a snapshot, as arrays in their order.
+
+        For a figure whose keys are those of the hook's rows. One question for many rows: each
+        array operation costs some microseconds, whatever its length.
+        """
+        return self.history.verdicts(figure, snapshot, self.ticks)
 
     def usual(self, figure: Figure, key: Hashable) -> float | None:
         return self.history.usual(figure, key, self.ticks)

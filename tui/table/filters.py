@@ -19,12 +19,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from probes import units
+from probes.arrays import np
+from probes.columns.cells import NumberCells
 from probes.units import Unit
 from tui.table.fields import Field, TableRow, label
 from tui.table.lines import Span
+from tui.table.many_records import ManyRecords
+from tui.table.number_texts import may_be_part
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Flags = NDArray[np.bool_]
 
 Test = Callable[[TableRow], bool]
 
@@ -43,10 +52,37 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition. says: it in words."""
+    """One condition. says: it in words. among: the same of many records, as a flag for each."""
 
     says: str
     test: Test
+    among: Callable[[ManyRecords], Flags]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A test of records that all conditions are true of."""
+
+    terms: Sequence[Term]
+
+    def __call__(self, record: TableRow) -> bool:
+        return all(term.test(record) for term in self.terms)
+
+    def among(self, records: ManyRecords) -> Flags:
+        """Return which of many records it keeps."""
+        return _all_of([term.among(records) for term in self.terms])
+
+
+def _all_of(flags: Sequence[Flags]) -> Flags:
+    found: Flags = np.logical_and.reduce(flags)
+    return found
+
+
+def kept_of(keep: Test, records: ManyRecords) -> Flags:
+    """Return which records a test keeps."""
+    if isinstance(keep, Filter):
+        return keep.among(records)
+    return np.array([keep(record) for record in records], bool)
 
 
 _TOKEN = re.compile(r'!?(?:[^\s"]|"[^"]*"?)+')
@@ -81,7 +117,7 @@ def parse_so_far(
 
 
 def _all(terms: Sequence[Term]) -> Test | None:
-    return (lambda record: all(t.test(record) for t in terms)) if terms else None
+    return Filter(terms) if terms else None
 
 
 def reading(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Span:
@@ -111,7 +147,11 @@ def _terms(text: str, fields: Sequence[Field], altnames: Altnames) -> Iterator[T
 
 
 def _denied(term: Term) -> Term:
-    return Term(f"not {term.says}", lambda record: not term.test(record))
+    return Term(
+        f"not {term.says}",
+        lambda record: not term.test(record),
+        lambda records: ~term.among(records),
+    )
 
 
 def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
@@ -131,7 +171,11 @@ def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     if not terms:
         _refuse(f"{name} is text: {name}:{wanted} or {name}={wanted}")
     says = " or ".join(t.says for t in terms)
-    return Term(says if len(terms) == 1 else f"({says})", lambda r: any(t.test(r) for t in terms))
+    return Term(
+        says if len(terms) == 1 else f"({says})",
+        lambda record: any(t.test(record) for t in terms),
+        lambda records: ~_all_of([~t.among(records) for t in terms]),
+    )
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -154,8 +198,26 @@ class _Word:
         name = self._name()
         return bool(name) and _whole(name).search(text) is not None
 
+    def found_in(self, texts: list[str]) -> list[bool]:
+        """Return which of the texts have it."""
+        word, name = self.word, self._name()
+        if not name:
+            return [word in text for text in texts]
+        search = _whole(name).search
+        return [word in text or search(text) is not None for text in texts]
+
+    def equal_to(self, texts: list[str]) -> list[bool]:
+        """Return which of the texts are it."""
+        wanted = {self.word, self._name() or self.word}
+        return [text in wanted for text in texts]
+
     def equals(self, text: str) -> bool:
         return text == self.word or (bool(text) and text == self._name())
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is an alternative name."""
+        return bool(self._name())
 
     def _name(self) -> str:
         return self._altnames().get(self.word, "").lower()
@@ -173,7 +235,30 @@ def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
         text = " ".join([record.name, *(f.text(record, False) for f in fields)])
         return word.within(text.lower())
 
-    return Term(f"{word} anywhere", test)
+    def among(records: ManyRecords) -> Flags:
+        found = _near(records, word, fields)
+        if " " in word.word:  # what is beside each other may have it only together
+            for place in np.flatnonzero(found).tolist():
+                found[place] = test(records[place])
+        return found
+
+    return Term(f"{word} anywhere", test, among)
+
+
+def _near(records: ManyRecords, word: _Word, fields: Sequence[Field]) -> Flags:
+    """Return which records have each part of the word between spaces, in a name or a text."""
+    parts = word.word.split(" ")
+    words = [word] if len(parts) == 1 else [_Word(part, no_altnames) for part in parts]
+    return _all_of([_in_any(records, part, fields) for part in words])
+
+
+def _in_any(records: ManyRecords, word: _Word, fields: Sequence[Field]) -> Flags:
+    found = records.finds_name(word.found_in)
+    of_numbers = word.is_name or may_be_part(word.word)
+    for field in fields:
+        if of_numbers or not records.has_numbers(field):
+            found |= records.finds(field, word.found_in)
+    return found
 
 
 def _compared(
@@ -182,16 +267,28 @@ def _compared(
     """Compare numbers; None if the column cannot be compared so."""
     text = field.title
     if sign == ":" and field.unit is not Unit.NUMBER:
-        return Term(f"{text} has {word}", lambda r: word.within(_text(r, field)))
+        return Term(
+            f"{text} has {word}",
+            lambda record: word.within(_text(record, field)),
+            lambda records: records.finds(field, word.found_in),
+        )
     if not field.right:
         if sign not in ("=", "!="):
             return None
         says, equal = _ORDER[sign][0], sign == "="
-        return Term(f"{text} {says} {word}", lambda r: word.equals(_text(r, field)) is equal)
+        return Term(
+            f"{text} {says} {word}",
+            lambda record: word.equals(_text(record, field)) is equal,
+            lambda records: records.finds(field, word.equal_to) == equal,
+        )
     if wanted == "-" and sign in (":", "=", "!="):
         known = sign == "!="
         says = "is known" if known else "is unknown"
-        return Term(f"{text} {says}", lambda r: (r.values.get(field.name) is not None) is known)
+        return Term(
+            f"{text} {says}",
+            lambda record: (record.values.get(field.name) is not None) is known,
+            lambda records: records.known(field) == known,
+        )
     try:
         number = number_of(wanted, field)
     except FilterError:
@@ -204,7 +301,21 @@ def _compared(
         value = record.values.get(field.name)
         return isinstance(value, int | float) and bool(holds(value, number))
 
-    return Term(f"{text} {says} {units.show(number, field.unit)}", test)
+    def among(records: ManyRecords) -> Flags:
+        cells = records.column(field.name)
+        if isinstance(cells, NumberCells):
+            found: Flags = cells.flags() & holds(_comparable(cells.raw, number), number)
+            return found
+        values = [] if cells is None else cells.values()
+        fits = [isinstance(v, int | float) and bool(holds(v, number)) for v in values]
+        return np.array(fits or [False] * len(records), bool)
+
+    return Term(f"{text} {says} {units.show(number, field.unit)}", test, among)
+
+
+def _comparable(raw: NDArray[Any], number: float) -> NDArray[Any]:
+    """Return numbers that can be compared with one that 64 bits may not hold."""
+    return raw.astype("f8") if abs(number) >= 1 << 63 else raw
 
 
 def _text(record: TableRow, field: Field) -> str:

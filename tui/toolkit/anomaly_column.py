@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from probes.analysis.anomaly import CALM, Verdict
+from collections.abc import Mapping
+
+from probes.analysis.anomaly import CALM, ManyVerdicts, Verdict
+from probes.arrays import np
+from probes.columns.cells import NumberCells
 from probes.model import Value
 from probes.units import Unit
 from tui.session.view import clock
@@ -10,6 +14,7 @@ from tui.table.fields import Field, TableRow
 
 _NOTHING = 0.05
 """Usual values below this are called 0."""
+_FARTHEST = 1e9
 
 
 def words(verdict: Verdict) -> str:
@@ -52,8 +57,23 @@ def noted(verdict: Verdict, instead: tuple[str, str] = ("", "")) -> dict[str, Va
     """
     if verdict.since is None:
         return {"unusual": None, "unusual_words": instead[0], "unusual_brief": instead[1]}
-    far = min(_distance(verdict)[0], 1e9)
+    far = min(_distance(verdict)[0], _FARTHEST)
     return {"unusual": far, "unusual_words": words(verdict), "unusual_brief": brief(verdict)}
+
+
+def unusual_cells(number: int, verdicts: Mapping[int, Verdict]) -> NumberCells:
+    """Return what `noted` has as "unusual" of so many rows. verdicts: of some, by place."""
+    far, known = np.zeros(number), np.zeros(number, bool)
+    for place, verdict in verdicts.items():
+        if verdict.since is not None:
+            far[place], known[place] = min(_distance(verdict)[0], _FARTHEST), True
+    return NumberCells(far, known)
+
+
+def unusual_of(verdicts: ManyVerdicts) -> NumberCells:
+    """Return the same of the verdicts on all rows."""
+    far = np.where(np.isnan(verdicts.usual), 0.0, np.minimum(verdicts.times, _FARTHEST))
+    return NumberCells(far, verdicts.unusual)
 
 
 def said(record: TableRow) -> list[tuple[str, str]]:

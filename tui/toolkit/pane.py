@@ -39,6 +39,8 @@ class Finding(NamedTuple):
     weight: float = 0.0
 
 
+MOST_WORST = 8
+"""Rows that the overview asks a pane for."""
 EVERY = "*"
 """As a hook's name: all hooks."""
 

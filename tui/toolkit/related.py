@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from heapq import nlargest
+from collections.abc import Collection, Iterable, Mapping, Sized
 
 from probes import units
 from probes.analysis.snapshot_row import SnapshotRow
@@ -12,18 +11,27 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line
+from tui.table.many_records import Lexicon
 from tui.toolkit.detail import heading
+from tui.toolkit.many import SomeRows, places_with, rows_of
 
 MAX_RELATED = 8
 """Rows of each kind, at most; the others are counted."""
-Keep = Callable[[SnapshotRow], bool]
+Keep = Mapping[str, Collection[Value]]
+"""Which rows are related: those that have one of these values in each of these columns."""
+_LEXICON = Lexicon()
 _Drawn = tuple[Span | str, ...]
 
 
 def address(host: object, port: object) -> str:
     """Join address and port; IPv6 in brackets."""
+    return f"{before_port(host)}{port}"
+
+
+def before_port(host: object) -> str:
+    """Return what an address has before its port."""
     host = str(host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"[{host}]:" if ":" in host else f"{host}:"
 
 
 def process(row: SnapshotRow) -> str:
@@ -32,7 +40,7 @@ def process(row: SnapshotRow) -> str:
 
 
 def of_process(pid: Value) -> Keep:
-    return lambda row: row["pid"] == pid
+    return {"pid": (pid,)}
 
 
 def interface_of(view: View, local: Value) -> str:
@@ -59,7 +67,7 @@ def of_interface(view: View, name: str) -> Keep:
     """Select connections from the interface's addresses."""
     rows = [r for r in view.rows("interfaces") if r["interface"] == name]
     mine = {a for row in rows for a in _addresses(row)}
-    return lambda row: row["laddr"] in mine
+    return {"laddr": mine}
 
 
 def _addresses(row: SnapshotRow) -> list[str]:
@@ -68,12 +76,16 @@ def _addresses(row: SnapshotRow) -> list[str]:
 
 def trips(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
     """List connections with their round trips, the slowest first."""
-    rows = [r for r in view.rows("tcp-rtt") if keep(r)]
-    shown = nlargest(
-        MAX_RELATED, rows, key=lambda r: (r.rate("retransmits") >= 1, r.number("srtt_us"))
-    )
+    rows = _related(view, "tcp-rtt", keep)
+    again = [rate >= 1 for rate in rows.rates("retransmits")]
+    shown = rows.first(MAX_RELATED, again, rows.numbers("srtt_us"))
     head = f"  {'SRTT':>8}{'Min':>8}{'Retr/s':>8}  Connection"
     return _block(f"{whose}: connections", head, rows, map(_trip, shown), width)
+
+
+def _related(view: View, hook: str, keep: Keep) -> SomeRows:
+    rows = rows_of(view, hook)
+    return SomeRows(rows, places_with(rows, _LEXICON, keep), _LEXICON)
 
 
 def _trip(row: SnapshotRow) -> _Drawn:
@@ -88,8 +100,8 @@ def _trip(row: SnapshotRow) -> _Drawn:
 
 def connects(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
     """List connects by destination, failing ones first."""
-    rows = [r for r in view.rows("tcp-connect") if keep(r)]
-    shown = nlargest(MAX_RELATED, rows, key=lambda r: (r.rate("failed"), r.rate("connects")))
+    rows = _related(view, "tcp-connect", keep)
+    shown = rows.first(MAX_RELATED, rows.rates("failed"), rows.rates("connects"))
     head = f"  {'Conn/s':>8}{'Fail/s':>8}{'Mean':>8}  Destination"
     return _block(f"{whose}: connects", head, rows, map(_connect, shown), width)
 
@@ -106,8 +118,11 @@ def _connect(row: SnapshotRow) -> _Drawn:
 
 def calls(view: View, pid: Value, whose: str, width: int) -> list[Line]:
     """List its system calls, of those that are followed by process."""
-    found = [(str(s.id.target), r) for s in view.of("syscall-processes") for r in s.rows]
-    rows = [(name, r) for name, r in found if r["pid"] == pid]
+    rows = [
+        (str(s.id.target), s.rows[place])
+        for s in view.of("syscall-processes")
+        for place in places_with(s.rows, _LEXICON, of_process(pid))
+    ]
     head = f"  {'Calls/s':>8}{'Err/s':>8}{'p99':>8}  System call"
     spans = (_call(name, row) for name, row in rows[:MAX_RELATED])
     return _block(f"{whose}: system calls followed by process", head, rows, spans, width)
@@ -122,9 +137,7 @@ def _call(name: str, row: SnapshotRow) -> _Drawn:
     )
 
 
-def _block(
-    title: str, head: str, rows: Sequence[object], drawn: Iterable[_Drawn], width: int
-) -> list[Line]:
+def _block(title: str, head: str, rows: Sized, drawn: Iterable[_Drawn], width: int) -> list[Line]:
     """Return the lines with a heading; nothing if there is no row."""
     there = len(rows)
     if not there:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from textual.geometry import Size
 from textual.message import Message
 
 from probes.units import Unit
-from tui.table.fields import Field, TableRow, natural
+from tui.table.fields import Field, TableRow
+from tui.table.filters import Test
 from tui.table.lines import BLANK, Line, Span, fit, line, wrap
+from tui.table.order import in_order, index_of, worst_of
 from tui.widgets.canvas import Canvas
 
 GUTTER, INDENT = 2, 4
 """Cells before a row, and further cells before its second line."""
-_MARKS = ("", "warn", "bad")
 
 
 class LiveTable(Canvas):
@@ -45,12 +46,12 @@ class LiveTable(Canvas):
         self.sort, self.reverse = sort, reverse
         self.bits = self.ascii = False
         self.empty = empty
-        self.keep: Callable[[TableRow], bool] | None = None
+        self.keep: Test | None = None
         self.key: object = None
         self.moved = 0.0
         self._followed = True
         self._records: Sequence[TableRow] = ()
-        self._rows: list[TableRow] = []
+        self._rows: Sequence[TableRow] = ()
         self._top = 0
         self._shown: list[tuple[Field, int]] = []
         self._under: list[tuple[Field, int]] = []
@@ -65,7 +66,7 @@ class LiveTable(Canvas):
     @property
     def index(self) -> int:
         """The index of the selected record now."""
-        return next((i for i, row in enumerate(self._rows) if row.key == self.key), 0)
+        return index_of(self._rows, self.key) or 0
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -82,16 +83,14 @@ class LiveTable(Canvas):
     def sort_rows(self) -> None:
         """Filter, sort and draw again. moved: whether the selection moved by itself."""
         was, before = self.index, self.key
-        rows = [r for r in self._records if self.keep is None or self.keep(r)]
-        rows.sort(key=lambda r: natural(r.name))
         field = next(f for f in self.fields if f.name == self.sort)
-        rows.sort(key=field.order, reverse=self.reverse)
+        rows = in_order(self._records, field, reverse=self.reverse, keep=self.keep)
         self._rows = rows
-        if not self._followed and rows and all(r.key != self.key for r in rows):
-            self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
-        if self._followed and rows:
-            self.key = max(rows, key=lambda r: _MARKS.index(r.mark)).key  # the first of the worst
+        if rows and self._followed:
+            self.key = rows[worst_of(rows)].key  # the first of the worst
             self._top = 0  # wherever it was before
+        elif rows and index_of(rows, self.key) is None:
+            self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
         if before is not None and self.key != before:
             self.moved = time.monotonic()
         self._scroll()
@@ -132,7 +131,7 @@ class LiveTable(Canvas):
         """Show bits instead of bytes from now on."""
         self.bits = bits
 
-    def filter(self, keep: Callable[[TableRow], bool] | None) -> None:
+    def filter(self, keep: Test | None) -> None:
         """Show only these rows, from the next `sort_rows` on."""
         self.keep = keep
 
@@ -153,7 +152,7 @@ class LiveTable(Canvas):
 
     def select_key(self, key: object) -> None:
         """Select that record, if it is there."""
-        place = next((i for i, row in enumerate(self._rows) if row.key == key), None)
+        place = index_of(self._rows, key)
         if place is not None:
             self.select(place)
 

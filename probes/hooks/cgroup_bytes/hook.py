@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from probes.columns.cells import Cells, NumberCells, cells_of, octets_of
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
@@ -31,14 +33,20 @@ from probes.toolkit import (
     c_source,
     cgroup,
     comm,
+    decode,
     everything,
     filled,
     key,
     packet_count,
     row_of,
 )
+from probes.toolkit.field_cells import cells_from
+from probes.toolkit.numbered import cgroup_cells
 from probes.toolkit.others import Others
 from probes.units import DASH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SOURCE = (
     WHO_AT_CGROUP + c_source(__file__, "rows.c") + everything() + c_source(__file__, "sockets.c")
@@ -49,7 +57,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     table, columns = opening.tables["rows"], opening.hook.stored
     owners, strangers = opening.tables["owners"], opening.tables["strangers"]
     row, paths, held = row_of(columns, table), cgroups.Paths(), SocketOwners()
-    others = Others(opening)
+    others, cells = Others(opening), cells_from(columns, {"cgroup": cgroup_cells(paths)})
 
     def of(entry: Flat) -> Row:
         return filled(columns, row(entry), {"cgroup": paths.of(int(entry[0]))})
@@ -57,7 +65,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         _introduce(held, owners, strangers)
         others.before()
-        return Reading(others.rows(table.rows(), of))
+        return Reading(others.many(table.entries(), of, cells))
 
     return read
 
@@ -78,9 +86,22 @@ def _introduce(held: SocketOwners, owners: Table, strangers: Table) -> None:
             strangers.delete((cookie,))
 
 
+@decode.many(lambda pids: NumberCells(pids, pids != 0))
 def _pid(number: object) -> int | None:
     assert isinstance(number, int)
     return number or None
+
+
+def _names(raw: NDArray[Any]) -> Cells:
+    """Return names; of who has none, a dash."""
+    named = raw.copy()
+    named[raw[:, 0] == 0, :2] = ord(DASH), 0
+    return decode.lazily(comm, named) or cells_of(list(map(_name, octets_of(raw))))
+
+
+@decode.many(_names)
+def _name(raw: bytes) -> str:
+    return comm(raw) or DASH
 
 
 def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
@@ -117,9 +138,7 @@ HOOK = Hook(
             decode=_pid,
             width=7,
         ),
-        key(
-            "comm", "Command", "the process's name", decode=lambda raw: comm(raw) or DASH, width=16
-        ),
+        key("comm", "Command", "the process's name", decode=_name, width=16),
         packet_count("tx_packets", "TX packets", "sent"),
         byte_count("tx_bytes", "TX bytes", "size of these packets, IP header included"),
         packet_count("rx_packets", "RX packets", "received"),

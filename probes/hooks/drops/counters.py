@@ -14,10 +14,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from probes.hooks.drops import reasons as drop_reasons
 from probes.kernel import btf, procfs, tracefs
+from probes.kernel.net_counters import Counts, NetCounters
 from probes.kernel.net_namespaces import NetNamespaces, cookie, of_process
 
 
@@ -192,6 +193,13 @@ Growth = Mapping[str, int]
 """Growth of each counter since the previous reading."""
 
 
+class _LastCounts(NamedTuple):
+    """A namespace's counters in the previous reading."""
+
+    counts: Counts
+    numbers: Mapping[str, int]
+
+
 class Namespaces:
     """Counters of this network namespace and of those that other processes live in.
 
@@ -206,7 +214,8 @@ class Namespaces:
     def __init__(self, *, from_now: bool) -> None:
         self._from_now = from_now
         self._others = NetNamespaces()
-        self._last: dict[int, dict[str, int]] = {}
+        self._files = NetCounters(ALL)
+        self._last: dict[int, _LastCounts] = {}
         self._cookies: dict[int, int] = {}
         self._met: dict[int, int] = {}
         "For each namespace, the process through which it was found."
@@ -218,8 +227,8 @@ class Namespaces:
 
     def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
         """Return each namespace's inode, a process in it (None: this one), and what was added."""
-        counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
-        yield own, None, self.grown(own, counters)
+        backlog = {"SoftnetDropped": procfs.softnet_dropped()}
+        yield own, None, self._grown(own, self._files.read(), backlog)
         others = self._others.find()
         self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
         self.there = {own, *others}
@@ -230,11 +239,11 @@ class Namespaces:
             if monotonic() - begin > self.SLICE:
                 return
             self._turn.append(namespace)
-            counters = procfs.net_counters(f"/proc/{others[namespace]}/net/")
-            if counters and of_process(others[namespace]) == namespace:
+            counts = self._files.read(f"/proc/{others[namespace]}/net/")
+            if counts.names and of_process(others[namespace]) == namespace:
                 if namespace not in self._met:
                     self._meet(namespace, others[namespace])
-                yield namespace, others[namespace], self.grown(namespace, counters)
+                yield namespace, others[namespace], self._grown(namespace, counts, {})
 
     def _meet(self, namespace: int, pid: int) -> None:
         """Note a namespace found through a process.
@@ -246,13 +255,14 @@ class Namespaces:
         known = self._cookies.pop(namespace, 0)
         self._cookies[namespace] = now = cookie(pid, namespace)
         if known and now and known != now:
-            self._last[namespace] = dict.fromkeys(ALL, 0)
+            self._last[namespace] = _LastCounts(Counts((), ()), dict.fromkeys(ALL, 0))
         if len(self._cookies) > self.REMEMBERED:
             del self._cookies[next(iter(self._cookies))]
 
     def ever(self, namespace: int, name: str) -> bool:
         """Return whether the kernel has counted anything there since it made the namespace."""
-        return bool(self._last.get(namespace, {}).get(name))
+        last = self._last.get(namespace)
+        return last is not None and bool(last.numbers.get(name))
 
     def _in_turn(self, others: Collection[int]) -> list[int]:
         """Return the namespaces, the one that has waited longest first."""
@@ -262,16 +272,24 @@ class Namespaces:
         new = [n for n in others if n not in known]
         return [*new[: self.MAX_FOLLOWED - len(known)], *known]
 
-    def grown(self, namespace: int, counters: Mapping[str, int]) -> Growth:
-        """Return the growth since the previous reading.
+    def _grown(self, namespace: int, counts: Counts, more: Mapping[str, int]) -> Growth:
+        """Return the growth since the previous reading. more: counters of other files.
 
         A counter that went back belongs to another namespace, which now has the number.
         """
-        now = {name: counters[name] for name in ALL if name in counters}
-        last = self._last.pop(namespace, None)
-        self._last[namespace] = now
+        before = self._last.pop(namespace, None)
+        if (
+            before is not None
+            and before.counts == counts
+            and before.numbers.items() >= more.items()
+        ):
+            self._last[namespace] = before
+            return dict.fromkeys(before.numbers, 0)
+        now = {**counts.numbers(), **more}
+        self._last[namespace] = _LastCounts(counts, now)
         if len(self._last) > self.REMEMBERED:
             del self._last[next(iter(self._last))]
+        last = before.numbers if before is not None else None
         if last is None:
             counted = self._from_now and not self._others.is_new(namespace)
             return dict.fromkeys(now, 0) if counted else now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 from probes.errors import ProbeError
@@ -17,6 +17,8 @@ _LISTS: Mapping[str, Callable[[], list[Receiver]]] = {
     "tcp": sock_diag.listeners,
     "udp": sock_diag.udp_receivers,
 }
+LISTED = frozenset(_LISTS)
+"""Protocols whose sockets are listed."""
 _RECEIVING = frozenset(
     {"SOCKET_RCVBUFF", "SOCKET_BACKLOG", "SOCKET_FILTER", "PROTO_MEM", "UDP_CSUM"}
 )
@@ -57,6 +59,10 @@ class SocketHolders:
         None: several, or not known.
         """
         return self._held.get(port) if port is not None else None
+
+    def of_all(self, ports: Iterable[Port]) -> list[Owner | None]:
+        """Return the same of several ports."""
+        return list(map(self._held.get, ports))
 
     def _list(self, protocol: str, ports: Collection[int]) -> None:
         with suppress(ProbeError):

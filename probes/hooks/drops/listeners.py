@@ -48,7 +48,8 @@ class Shares:
     """Parts of counters by port; they add up, and never go back."""
 
     def __init__(self) -> None:
-        self._last: dict[int, dict[int, int]] = {}
+        self._last: dict[int, dict[str, dict[int, int]]] = {}
+        "By protocol, and by a socket's cookie."
         self._late: dict[int, dict[int, int]] = {}
         self._owned: dict[Share, dict[int, Owner | None]] = {}
         self._owners = SocketOwners()
@@ -62,10 +63,14 @@ class Shares:
         wanted = [p for p in pools if p in grown]
         if not wanted or (pid and netns in self._last and not any(grown[p] for p in wanted)):
             return
-        protocols = dict.fromkeys(POOLS[p] for p in wanted)
-        sockets = _sockets(netns, pid, tuple(protocols))
         first = netns not in self._last
-        new = self._new(netns, [s for of in sockets.values() for s in of])
+        protocols = dict.fromkeys(POOLS[p] for p in wanted)
+        if not first and not any(grown[p] for p in wanted if POOLS[p] == "udp"):
+            # A datagram that a socket drops is always in a counter; listeners drop others too.
+            protocols.pop("udp", None)
+            wanted = [p for p in wanted if POOLS[p] in protocols]
+        sockets = _sockets(netns, pid, tuple(protocols))
+        new = self._new(netns, sockets)
         late = self._late.get(netns, {})
         more = {cookie: n + late.get(cookie, 0) for cookie, n in new.items()}
         for pool in wanted:
@@ -94,12 +99,15 @@ class Shares:
         for found in self._owned.values():
             found.update({inode: known[inode] for inode in found if inode in known})
 
-    def _new(self, netns: int, sockets: list[Receiver]) -> dict[int, int]:
+    def _new(self, netns: int, sockets: Mapping[str, list[Receiver]]) -> dict[int, int]:
         """Return what each socket, by its cookie, dropped since the previous look."""
-        last = self._last.get(netns, {})
-        self._last[netns] = {s.cookie: s.drops for s in sockets}
-        # 32 bits in the kernel's message
-        return {s.cookie: (s.drops - last.get(s.cookie, 0)) % 2**32 for s in sockets}
+        known, new = self._last.setdefault(netns, {}), dict[int, int]()
+        for protocol, found in sockets.items():
+            last = known.get(protocol, {})
+            known[protocol] = {s.cookie: s.drops for s in found}
+            # 32 bits in the kernel's message
+            new |= {s.cookie: (s.drops - last.get(s.cookie, 0)) % 2**32 for s in found}
+        return new
 
     def _divide(
         self, netns: int, pool: str, grown: Growth, sockets: list[Receiver], more: dict[int, int]

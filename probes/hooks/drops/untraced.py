@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from probes.analysis.drop_stages import function_of
 from probes.hooks.drops.counters import ALL, CounterUnit, Freeing, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
+from probes.hooks.drops.seen import SeenByPlace
 from probes.kernel.procfs import Owner
 from probes.model import OTHERS, Row
 from probes.units import DASH
-
-Seen = Mapping[tuple[int, str, str, int | None], int]
-"""Packets that a tracepoint has: by network namespace, reason, place and destination port."""
 
 
 class _Told(NamedTuple):
@@ -47,6 +44,7 @@ class Untraced:
     ) -> None:
         self._own = own
         self._shown = shown(reasons, traced=traced)
+        self._alone = self._shown.keys() - POOLS.keys()
         self._pools = [pool for pool in POOLS if pool in self._shown]
         self._subtract = traced and reasons is not None
         self._namespaces = Namespaces(from_now=traced)
@@ -63,15 +61,16 @@ class Untraced:
         Otherwise a packet that comes in between would be taken for untraced.
         """
         for netns, pid, grown in self._namespaces.read(self._own):
-            for name in grown.keys() & self._shown.keys() - POOLS.keys():
-                if grown[name]:
-                    self._counted[_Told(netns, name)] += grown[name]
+            if any(grown.values()):
+                for name in self._alone & grown.keys():
+                    if grown[name]:
+                        self._counted[_Told(netns, name)] += grown[name]
             # Nothing was ever dropped in most namespaces: nobody has to enter those.
             pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
             self._shares.add(netns, pid, grown, pools)
         self._shares.name()
 
-    def rows(self, seen: Seen) -> list[Row]:
+    def rows(self, seen: SeenByPlace) -> list[Row]:
         """Return what was read, less what the tracepoint has of it."""
         found = [
             self._row(told, packets)
@@ -107,7 +106,7 @@ class Untraced:
         counts = str(CounterUnit.EVENTS)
         return (DASH, why, "procfs", number, DASH, None, DASH, "", None, counts, None, 0, 0)
 
-    def _of_ports(self, seen: Seen) -> Iterable[Row]:
+    def _of_ports(self, seen: SeenByPlace) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
         for share, counted in sorted(self._shares.counted.items(), key=lambda s: -s[0].port):
             told = _Told(*share)
@@ -121,17 +120,13 @@ class Untraced:
     def _less(self, told: _Told, counted: int, seen: int) -> int:
         return self._rest.of(told, counted, seen)
 
-    def _ports(self, told: _Told, seen: Seen) -> Counter[int]:
+    def _ports(self, told: _Told, seen: SeenByPlace) -> Counter[int]:
         """Return what the tracepoint has of a counter, by port."""
-        ports: Counter[int] = Counter()
         if self._subtract and ALL[told.counter].freed is Freeing.SOME:
-            for (netns, reason, place, port), packets in seen.items():
-                told_by = ALL[told.counter].told_by(reason, function_of(place))
-                if told_by and netns == told.netns:
-                    ports[port or 0] += packets
-        return ports
+            return seen.ports(told.netns, ALL[told.counter])
+        return Counter()
 
-    def _seen(self, told: _Told, seen: Seen) -> int:
+    def _seen(self, told: _Told, seen: SeenByPlace) -> int:
         return self._ports(told, seen).total()
 
     def _row(self, told: _Told, packets: int, share: Share | None = None) -> Row:

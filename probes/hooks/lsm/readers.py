@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from probes.arrays import np
+from probes.columns.cells import Cells, NumberCells
 from probes.errors import ProbeError, Unsupported
 from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
-from probes.model import Flat, Opening, Reading, Row
+from probes.model import Fields, Flat, Opening, Reading, Row
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import comm, errno_name, family, named
+from probes.toolkit.field_cells import Maker, cells_from
+from probes.toolkit.numbered import shared_texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, filled, record, row_of
 from probes.units import DASH
@@ -63,6 +67,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
     """
     table, columns = opening.tables["rows"], opening.hook.stored
     row, lost, others = row_of(columns, table), opening.tables["lost"], Others(opening)
+    cells = cells_from(columns, _given())
     uncounted = Uncounted(opening, {"calling": lambda entry: int(entry[0]) >> 8 & 0xFFFFFFFF})
 
     def made(entry: Flat) -> Row:
@@ -79,11 +84,23 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
             _denial(record(opening.tables["events"], e)) for e in opening.tables["events"].drain()
         ]
         others.before()
-        entries = table.rows()
-        rows = others.rows(entries, made)
+        rows = others.many(table.entries(), made, cells)
         return Reading(rows, uncounted.read(), log, counted(lost))
 
     return read
+
+
+def _given() -> Mapping[str, Maker]:
+    """Return the same three as columns."""
+
+    def objects(entries: Fields) -> Cells:
+        return shared_texts().by_values(what, entries["op"], entries["what"])
+
+    return {
+        "what": objects,
+        "checks": lambda e: NumberCells(np.maximum(e["asked"], e["checked"])),
+        "denied": lambda e: NumberCells(np.maximum(e["refused"], e["denied"])),
+    }
 
 
 def check(number: object) -> str:

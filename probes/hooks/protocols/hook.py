@@ -72,7 +72,7 @@ def factor_for(rate: float) -> int:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    totals, factors = opening.tables["totals"], opening.tables["factors"]
+    totals, factors, rows = (opening.tables[name] for name in ("totals", "factors", "rows"))
     mine = target_in(opening, "totals", "factors")
     factors.update((opening.ifindex,), (1,))
     before, factor = (monotonic(), 0), 1
@@ -82,7 +82,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         total = totals.row((opening.ifindex,))
         now = (monotonic(), int(total[1]) if total else 0)
         name = interface_name(opening.ifindex)
-        found = [_row(opening, name, entry, factor) for entry in mine()]
+        found = [_row(opening, name, entry, factor) for entry in mine(rows.rows())]
         if now[0] > before[0]:
             wanted = factor_for((now[1] - before[1]) / (now[0] - before[0]))
             if wanted != factor:

@@ -12,7 +12,9 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
+from probes.toolkit.field_cells import cells_from
 from probes.toolkit.links import scoped_here
+from probes.toolkit.numbered import cgroup_cells
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_from, row_of
 from probes.toolkit.tallies import Tallies
@@ -26,15 +28,14 @@ def open_addresses(opening: Opening) -> Callable[[], Reading]:
     table, columns, paths = opening.tables["rows"], opening.hook.stored, cgroups.Paths()
     row, id = row_of(columns, table), table.fields["cgroup"]
     assert isinstance(id, int)
-    others = Others(opening)
+    others, cells = Others(opening), cells_from(columns, {"cgroup": cgroup_cells(paths)})
 
     def made(entry: Flat) -> Row:
         return filled(columns, row(entry), {"cgroup": paths.of(entry[id])})
 
     def read() -> Reading:
         others.before()
-        entries = table.rows()
-        return Reading(others.rows(entries, made))
+        return Reading(others.many(table.entries(), made, cells))
 
     return read
 

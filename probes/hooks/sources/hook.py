@@ -7,9 +7,10 @@ the tag is counted as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from probes.drop_rule import protocol_name
+from probes.arrays import FEW
+from probes.hooks.sources.senders import protocol_of, sender, sender_cells
 from probes.model import Flat
 from probes.point import Point
 from probes.toolkit import (
@@ -27,7 +28,6 @@ from probes.toolkit import (
     Unit,
     Unsupported,
     XdpLink,
-    address,
     byte_count,
     c_source,
     given,
@@ -78,17 +78,21 @@ int sources(struct __sk_buff *ctx) {
 }
 """
 )
-_ETHERTYPES = {0x0806: "arp", 0x8035: "rarp", 0x8809: "lacp", 0x88CC: "lldp", 0x8847: "mpls"}
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    mine = target_in(opening, "totals")
+    table, mine = opening.tables["rows"], target_in(opening, "totals")
     others = Others(opening, sums="totals", of=(opening.ifindex,), by_process=False)
 
     def read() -> Reading:
         others.before()
-        found, name = mine(), interface_name(opening.ifindex)
-        return Reading(others.rows(found, lambda entry: _row(name, entry)))
+        entries, name = table.entries(), interface_name(opening.ifindex)
+        if len(entries) <= FEW:
+            return Reading(others.rows(mine(entries.rows()), lambda entry: _row(name, entry)))
+        here = entries.where(entries["ifindex"] == opening.ifindex)
+        return Reading(
+            others.many(here, lambda entry: _row(name, entry), partial(sender_cells, name))
+        )
 
     return read
 
@@ -114,13 +118,8 @@ def _row(interface: str, entry: Flat) -> Row:
 
 @lru_cache(MAX_ROWS)
 def _who(raw: bytes, family: int, protocol: int) -> tuple[str, str]:
-    """Return address and protocol in words.
-
-    These are MAC address and EtherType if the packet is not IP.
-    """
-    if family:
-        return address(raw), protocol_name(protocol)
-    return raw[:6].hex(":"), _ETHERTYPES.get(protocol, f"0x{protocol:04x}")
+    """Return address and protocol in words."""
+    return sender(raw, family), protocol_of(family, protocol)
 
 
 def _rung(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial, reduce
-from math import inf
 
-from probes.analysis.snapshot import Trail
 from probes.arrays import FEW
 from probes.columns.cells import cells_of, joined
 from probes.columns.row_table import ColumnRows
-from probes.kernel import capabilities, procfs, syscall_table
+from probes.hooks.syscalls.failing import (
+    NOTHING,
+    OF_ERRNOS,
+    Failed,
+    Recent,
+    Told,
+    by_call,
+    name_of,
+)
+from probes.kernel import capabilities, procfs
 from probes.model import Entries
 from probes.toolkit import (
     Hook,
@@ -23,7 +29,6 @@ from probes.toolkit import (
     Unit,
     c_source,
     counter,
-    decode,
     key,
     latency,
     level,
@@ -31,7 +36,7 @@ from probes.toolkit import (
     row_of,
 )
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.syscalls_c import OTHER, rungs, source
+from probes.toolkit.syscalls_c import rungs, source
 
 _COUNT = c_source(__file__, "count.c")
 
@@ -41,78 +46,37 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     columns = opening.hook.stored
     readers = [(row_of(columns, table), table.fields["calls"]) for table in tables]
     errnos, names = opening.tables["errnos"], [c.name for c in columns]
-    mostly, share, recent = names.index("top_errno"), names.index("top_share"), Recent()
-    cells = cells_from(columns)
+    places = [names.index(name) for name in OF_ERRNOS]
+    recent, failures, cells = Recent(), Failed(), cells_from(columns)
 
     def read() -> Reading:
         seen = {(int(id), int(error)): int(n) for id, error, n in errnos.rows()}
-        most = most_frequent(recent.added(seen, time.monotonic()))
+        told = by_call(recent.added(seen, time.monotonic()), failures.of(seen))
         found = [table.entries(used=True) for table in tables]
-        return Reading(many(found, most) if sum(map(len, found)) > FEW else few(found, most))
+        return Reading(many(found, told) if sum(map(len, found)) > FEW else few(found, told))
 
-    def few(found: Iterable[Entries], most: Mostly) -> Iterator[Row]:
+    def few(found: Iterable[Entries], told: Told) -> Iterator[Row]:
         for entries, (row, calls) in zip(found, readers, strict=True):
             for entry in entries.rows():
                 if entry[calls]:
                     plain = list(row(entry))
-                    plain[mostly], plain[share] = most.get(int(entry[0]), (None, None))
+                    for place, value in zip(places, told.get(int(entry[0]), NOTHING), strict=True):
+                        plain[place] = value
                     yield tuple(plain)
 
-    def many(found: Iterable[Entries], most: Mostly) -> Iterable[Row]:
+    def many(found: Iterable[Entries], told: Told) -> Iterable[Row]:
         parts = []
         for entries in found:
             called = entries.where(entries["calls"] != 0)
             if len(called):
                 made = cells(called)
-                told = [most.get(id, (None, None)) for id in called["key"].tolist()]
-                made[mostly] = cells_of([name for name, _ in told])
-                made[share] = cells_of([percent for _, percent in told])
+                of_each = [told.get(id, NOTHING) for id in called["key"].tolist()]
+                for place, values in zip(places, zip(*of_each, strict=True), strict=True):
+                    made[place] = cells_of(list(values))
                 parts.append(made)
         return ColumnRows([reduce(joined, c) for c in zip(*parts, strict=True)]) if parts else ()
 
     return read
-
-
-Mostly = Mapping[int, tuple[str, float]]
-"""The most frequent errno of a failing system call, and its share in percent."""
-Failures = Mapping[tuple[int, int], int]
-"""Number of failures by system call and errno."""
-
-
-class Recent:
-    """Growth of counts over the last ten seconds, where the counts are read now and then."""
-
-    _LEAST = 0.9
-    """Seconds between two kept readings, at least."""
-
-    def __init__(self) -> None:
-        self._kept: deque[tuple[float, Failures]] = deque([(-inf, {})])
-
-    def added(self, seen: Failures, now: float) -> dict[tuple[int, int], int]:
-        """Return what was added to these counts; now: seconds.
-
-        One that went back has started again.
-        """
-        kept = self._kept
-        while len(kept) > 1 and kept[1][0] <= now - Trail.WINDOW:
-            kept.popleft()
-        base = kept[0][1]
-        if now - kept[-1][0] >= self._LEAST:
-            kept.append((now, seen))
-        added = {what: n - base.get(what, 0) for what, n in seen.items()}
-        return {what: n if n >= 0 else seen[what] for what, n in added.items() if n}
-
-
-def most_frequent(failures: Failures) -> Mostly:
-    """Return each failing system call's most frequent errno, and its share in percent."""
-    by_call: dict[int, dict[int, int]] = defaultdict(dict)
-    for (id, error), times in failures.items():
-        by_call[id][error] = times
-    most = {id: max(errors, key=lambda e: (errors[e], -e)) for id, errors in by_call.items()}
-    return {
-        id: (decode.errno_name(error), 100 * by_call[id][error] / sum(by_call[id].values()))
-        for id, error in most.items()
-    }
 
 
 def _proc(opening: Opening) -> Callable[[], Reading]:
@@ -122,11 +86,6 @@ def _proc(opening: Opening) -> Callable[[], Reading]:
     return lambda: Reading(
         [row_from(columns, {"syscall": name, "calls": n}) for name, n in calls.read()]
     )
-
-
-def _name(number: object) -> str:
-    assert isinstance(number, int)
-    return "other numbers" if number == OTHER else syscall_table.name(number)
 
 
 HOOK = Hook(
@@ -139,7 +98,7 @@ HOOK = Hook(
             "Syscall",
             "name from the architecture's table, or from that of 32-bit or x32 calls",
             field="key",
-            decode=_name,
+            decode=name_of,
             width=18,
         ),
         counter("calls", "Calls", "calls that returned"),
@@ -148,6 +107,26 @@ HOOK = Hook(
         level(
             "top_share",
             "Share",
+            "share of that errno in all errors, last 10 s",
+            Unit.PERCENT,
+            field=None,
+        ),
+        counter(
+            "failures",
+            "Failures",
+            "errors that are no ordinary answers, by call and errno",
+            field=None,
+        ),
+        level(
+            "worst_errno",
+            "Worst",
+            "most frequent errno of these, a grave one first, last 10 s",
+            field=None,
+            width=10,
+        ),
+        level(
+            "worst_share",
+            "Worst %",
             "share of that errno in all errors, last 10 s",
             Unit.PERCENT,
             field=None,

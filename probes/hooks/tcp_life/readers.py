@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from probes.arrays import FEW
+from probes.columns.cells import Cells
+from probes.columns.row_table import ColumnRows
+from probes.hooks.tcp_life import columns as many
 from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import Owner, SocketOwners
-from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
+from probes.model import Column, Entries, Fields, Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, named
+from probes.toolkit.field_cells import cells_from
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_from, row_of
 from probes.toolkit.tallies import Tallies
@@ -29,6 +34,7 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
     row, lost = row_of(columns, table), opening.tables["lost"]
     listeners, others = _Listeners(), Others(opening, by_process=False)
     listening: dict[int, Owner] = {}
+    cells, at = cells_from(columns), [c.name for c in columns].index
 
     def made(entry: Flat) -> Row:
         e = record(table, entry)
@@ -38,16 +44,37 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
         return filled(columns, row(entry), {**known, "open": e["established"] - e["closed"]})
 
     def read() -> Reading:
-        nonlocal listening
         log = _log(opening)
         others.before()
-        entries = table.rows()
+        rows = look(table.entries())
+        return Reading(rows, counted(lost), log, counted(lost, 1))
+
+    def look(entries: Entries) -> Iterable[Row]:
+        nonlocal listening
+        if len(entries) > FEW:
+            listening = listeners.find(many.without_owner(entries))
+            rows = others.many(entries, made, of_entries)
+            if isinstance(rows, ColumnRows):
+                if not others.full:
+                    return rows
+                open = opening.tables["open"].entries()
+                return many.counted_open(rows, at("open"), entries, open)
+        return few(entries.rows())
+
+    def few(entries: list[Flat]) -> Iterable[Row]:
+        nonlocal listening
         found = [record(table, entry) for entry in entries]
         listening = listeners.find({e["port"] for e in found if e["inward"] and not e["owner"]})
         rows = others.rows(entries, made)
         if others.full:  # a row may have begun anew while its connections were open
             rows = _with_open(columns, rows, found, opening.tables["open"])
-        return Reading(rows, counted(lost), log, counted(lost, 1))
+        return rows
+
+    def of_entries(entries: Fields) -> Sequence[Cells]:
+        found = cells(entries)
+        found[at("pid")], found[at("comm")] = many.whose(entries, listening, _NOBODY)
+        found[at("open")] = many.still_open(entries)
+        return found
 
     return read
 

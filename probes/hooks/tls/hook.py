@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from probes.arrays import np
+from probes.columns.cells import Cells, CodedCells
+from probes.columns.row_table import RowTable
+from probes.model import Fields
 from probes.toolkit import (
     UNCOUNTED,
     WHO,
@@ -31,7 +35,13 @@ from probes.toolkit import (
     process,
     thread_of,
 )
+from probes.toolkit.field_cells import cells_from
 from probes.toolkit.libraries import Probed, following, own_libc
+from probes.toolkit.readers import ExtraColumn
+from probes.units import DASH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SOURCE = (
     WHO
@@ -62,7 +72,7 @@ _GNUTLS = (
 )
 _FOLLOWED = {r"libssl\.so\.[\d.]+": _OPENSSL, r"libgnutls\.so\.[\d.]+": _GNUTLS}
 
-_LIBRARIES = {1: "openssl", 2: "gnutls"}
+_LIBRARIES = {0: DASH, 1: "openssl", 2: "gnutls"}
 _GIVEN_UP = 4096
 _ERRORS = {
     (1, 1): "protocol", (1, 5): "connection", (1, 6): "closed",
@@ -72,10 +82,6 @@ _ERRORS = {
 """SSL_ERROR_... and GNUTLS_E_... names, by library and number."""
 
 
-def _library(number: Any) -> str:
-    return _LIBRARIES.get(number, "-")
-
-
 def _entry(e: Mapping[str, Any]) -> Row:
     library, error = e["library"], e["error"]
     result = "done" if not error else "given up" if error == _GIVEN_UP else ""
@@ -83,21 +89,49 @@ def _entry(e: Mapping[str, Any]) -> Row:
     return (e["pid"], decode.comm(e["comm"]), _library(library), result, e["ns"])
 
 
-def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Value]]]:
+def _libraries(numbers: NDArray[Any]) -> Cells:
+    return CodedCells(np.where(numbers > max(_LIBRARIES), 0, numbers), _LIBRARIES.__getitem__)
+
+
+@decode.many(_libraries)
+def _library(number: Any) -> str:
+    return _LIBRARIES.get(number, DASH)
+
+
+def _versions(opening: Opening) -> ExtraColumn:
     """Return a reader of the version that each process was last told; many never ask."""
     table, columns = opening.tables["versions"], [c.name for c in opening.hook.stored]
     pid, comm, library = (columns.index(name) for name in ("pid", "comm", "library"))
 
-    def known() -> Callable[[Row], Mapping[str, Value]]:
+    def by_row() -> Callable[[Row], Mapping[str, Value]]:
         found: dict[tuple[Value, ...], str] = {
-            (e[0], decode.comm(e[2]), _library(e[1])): f"TLS 1.{e[3] - 1}" for e in table.rows()
+            (e[0], decode.comm(e[2]), _library(e[1])): _version(e[3]) for e in table.rows()
         }
-        return lambda row: {"version": found.get((row[pid], row[comm], row[library]), "-")}
+        return lambda row: {"version": found.get((row[pid], row[comm], row[library]), DASH)}
 
-    return known
+    def of_entries(entries: Fields) -> Cells:
+        told = table.entries()
+        if not len(told):
+            return CodedCells(np.zeros(len(entries), "u8"), _version)
+        at = _whose(entries).places_in(_whose(told))
+        return CodedCells(np.where(at < 0, 0, told["value"][at]), _version)
+
+    return ExtraColumn("version", by_row, of_entries, DASH)
+
+
+def _version(told: int) -> str:
+    """Return a version in words; 0: it was not told."""
+    return f"TLS 1.{told - 1}" if told else DASH
+
+
+def _whose(entries: Fields) -> RowTable:
+    """Return processes and libraries, in comparable columns."""
+    return RowTable(_CELLS(entries), tuple(range(len(_KEYS))))
 
 
 _PID = "process that makes the handshake"
+_KEYS = (*process(_PID), key("library", "Library", "openssl or gnutls", decode=_library))
+_CELLS = cells_from(_KEYS)
 _UNDER_WAY = {"under_way": lambda entry: int(entry[0]), "calls": thread_of, "questions": thread_of}
 
 HOOK = Hook(
@@ -105,8 +139,7 @@ HOOK = Hook(
     title="TLS handshakes",
     question="Which processes make TLS handshakes, how long these take, and how they fail.",
     columns=(
-        *process(_PID),
-        key("library", "Library", "openssl or gnutls", decode=_library),
+        *_KEYS,
         level(
             "version",
             "Version",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -31,7 +33,8 @@ _RTMGRP_LINK = 1
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
 """Errnos of a system call filter, which are final."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
-_IFLA_STATS64, _IFLA_XDP = 23, 43
+_IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_XDP = 7, 23, 26, 43
+_COUNTERS = frozenset({_IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC})  # the latter has those of IPv6
 _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
 _OF_INTERFACE = frozenset({
     _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
@@ -87,6 +90,9 @@ class Interface(NamedTuple):
         return tuple(id for _, id in self.xdp_programs)
 
 
+_RX_PACKETS, _XDP_MODE = map(Interface._fields.index, ("rx_packets", "xdp_mode"))
+
+
 class Qdisc(NamedTuple):
     """A queueing discipline. packets, bytes: sent on; drops, overlimits: 32 bit, they wrap.
 
@@ -128,7 +134,10 @@ def links() -> list[Interface]:
     """List every interface of this network namespace. Raises ProbeError."""
     # No RTEXT_FILTER_SKIP_STATS to halve the message: since 7.x that leaves out these counters too.
     request = _IFINFO.pack(0, 0, 0, 0, 0)
-    found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
+    now: dict[int, _Told] = {}
+    decode = partial(_link, _told[0], now)
+    found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, decode)
+    _told[0] = now
     return list({link.ifindex: link for link in found}.values())
 
 
@@ -255,6 +264,59 @@ def filters(ifindex: int, direction: str) -> list[Filter]:
     """
     request = _TCMSG.pack(0, ifindex, 0, DIRECTIONS[direction], 0)
     return nlsocket.dump(nlsocket.ROUTE, _RTM_GETTFILTER, request, _filter)
+
+
+class _Told(NamedTuple):
+    """A message on an interface, and what it said.
+
+    same: what is around its counters, and from where to where. stats: where those are that are
+    shown. All places are from its beginning on.
+    """
+
+    link: Interface
+    length: int
+    same: tuple[tuple[int, int, bytes], ...]
+    stats: int
+
+    @classmethod
+    def of(cls, data: bytes, start: int, end: int) -> _Told:
+        same, begin, stats = [], start, 0
+        for kind, at, to in attributes(data, start + _IFINFO.size, end):
+            if kind in _COUNTERS:
+                same.append((begin - start, at - start, data[begin:at]))
+                begin = to
+            if kind == _IFLA_STATS64:
+                stats = at - start
+        same.append((begin - start, end - start, data[begin:end]))
+        return cls(_interface(data, start, end), end - start, tuple(same), stats)
+
+    def repeated(self, data: bytes, start: int, end: int) -> _Told | None:
+        """Return the same with another message's counters; None where more than they differs."""
+        if end - start != self.length or not self.stats:
+            return None
+        for begin, to, octets in self.same:
+            if data[start + begin : start + to] != octets:
+                return None
+        counters, link = _LINK_STATS.unpack_from(data, start + self.stats), self.link
+        if counters == link[_RX_PACKETS:_XDP_MODE]:
+            return self
+        now = Interface._make((*link[:_RX_PACKETS], *counters, *link[_XDP_MODE:]))
+        return _Told(now, self.length, self.same, self.stats)
+
+
+_told: list[Mapping[int, _Told]] = [{}]
+"""The messages of the latest listing: in most of the next only counters are others."""
+
+
+def _link(
+    before: Mapping[int, _Told], now: dict[int, _Told], data: bytes, start: int, end: int
+) -> Interface:
+    """Decode an interface. before: earlier messages, by ifindex. now: gets this one."""
+    ifindex = _IFINFO.unpack_from(data, start)[2]
+    was = before.get(ifindex)
+    told = was.repeated(data, start, end) if was is not None else None
+    now[ifindex] = told = told or _Told.of(data, start, end)
+    return told.link
 
 
 def _interface(data: bytes, start: int, end: int) -> Interface:

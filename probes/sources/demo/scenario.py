@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from probes.analysis.errnos import ErrnoClass, errno_meaning
 from probes.errors import Busy, ProbeError
 from probes.model import Value
 from probes.sources.demo import flood, programs
@@ -567,14 +568,30 @@ class Script:
             _distribution(s.mean_ns, NS_BUCKETS),
             _distribution(s.mean_ns * 40, NS_BUCKETS),
         )
+        errno = _most(s, hurt, since, time, calls / share)
+        failed = self._failed(s, hurt, since, time) * share
+        wrong = failed and not _is_ordinary(s.name, errno)
         return {
             "calls": int(calls),
             "errors": min(int(hurt * share), int(calls)),
-            "top_errno": _most(s, hurt, since, time, calls / share),
+            "top_errno": errno,
             "top_share": 100.0,
+            "failures": int(failed),
+            "worst_errno": errno if wrong else None,
+            "worst_share": 100.0 if wrong else None,
             "total_ns": int((calls - late) * s.mean_ns + late * s.mean_ns * 40),
             "latency": _histogram(NS_BUCKETS, (max(calls - late, 0), usual), (late, worst)),
         }
+
+    def _failed(self, s: Syscall, errors: float, since: float, time: float) -> float:
+        """Return how many of a call's errors are no ordinary answers."""
+        if not _is_ordinary(s.name, s.errno):
+            return errors
+        if s.name != "connect":
+            return 0.0
+        return self._sum(
+            "failed connect", lambda t: s.rate * 0.75 * max(refusing(t), silent(t)), since, time
+        )
 
     def _client(self, c: Client, since: float, time: float) -> dict[str, float]:
         """Return attempts by how they ended."""
@@ -630,6 +647,10 @@ class Script:
             "samples": int(seen), "retransmits": int(again),
             "from": "sock_ops",
         }  # fmt: skip
+
+
+def _is_ordinary(call: str, error: str) -> bool:
+    return errno_meaning(call, error).errno_class is ErrnoClass.ORDINARY
 
 
 def _most(s: Syscall, errors: float, since: float, time: float, calls: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 
 from probes.custom.catalogue import Catalogue
@@ -21,6 +21,9 @@ class Attachments:
     def __init__(self, hooks: Catalogue, interfaces: Interfaces, make: Make) -> None:
         self._hooks, self._interfaces, self._make = hooks, interfaces, make
         self._by_key: dict[tuple[str, int | str | None], Attachment] = {}
+        self._statuses: tuple[Status, ...] = ()
+        self._names: Mapping[int, str] | None = None
+        self._made_of: tuple[list[Status], int] = [], 0
 
     def all(self) -> list[Attachment]:
         return list(self._by_key.values())
@@ -59,24 +62,31 @@ class Attachments:
                 attachment.rename(name)
 
     def statuses(self) -> tuple[Status, ...]:
-        """Return the statuses of all, and of what could be attached."""
-        known = []
+        """Return the statuses of all, and of what could be attached.
+
+        The same object until one of them changes: several ask at each tick, and there may be
+        thousands.
+        """
+        names, hooks = self._interfaces.names, len(self._hooks)
+        made_of = [a.status for a in list(self._by_key.values())], hooks
+        if names is not self._names or made_of != self._made_of:
+            self._statuses = tuple(self._listed())
+            self._names, self._made_of = names, made_of
+        return self._statuses
+
+    def _listed(self) -> Iterator[Status]:
         standing: dict[str, list[Status]] = {}
         for (name, _), attachment in list(self._by_key.items()):
             standing.setdefault(name, []).append(attachment.status)
         for hook in self._hooks.values():
             if hook.target is TargetKind.INTERFACE:
-                known += [
-                    a.status
-                    if (a := self._by_key.get((hook.name, index)))
-                    else _detached(hook.name, name)
-                    for index, name in self._interfaces.names.items()
-                ]
+                for index, name in self._interfaces.names.items():
+                    there = self._by_key.get((hook.name, index))
+                    yield there.status if there else _detached(hook.name, name)
             elif hook.name in standing:
-                known += standing[hook.name]
+                yield from standing[hook.name]
             elif hook.target is TargetKind.NONE:
-                known.append(_detached(hook.name))
-        return tuple(known)
+                yield _detached(hook.name)
 
     def _key(self, hook: Hook, id: HookId) -> tuple[tuple[str, int | str | None], int]:
         if (id.target is None) is not (hook.target is TargetKind.NONE):
@@ -88,7 +98,7 @@ class Attachments:
         return (hook.name, index), index
 
 
-@lru_cache(4096)
+@lru_cache(1 << 14)
 def _detached(hook: str, target: str | None = None) -> Status:
-    """Return one object for each, as there are hundreds and they are compared at each tick."""
+    """Return one object for each, as there are thousands, and they are compared."""
     return Status(HookId(hook, target))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from probes.errors import Gone, ProbeError, as_refusal
@@ -11,13 +11,13 @@ from probes.model import HookId
 
 
 class Interfaces:
-    """The interfaces. names: by number."""
+    """The interfaces. names: by number; another object whenever they may have changed."""
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.names: Mapping[int, str] = {}
         self._altnames: dict[str, str] = {}
 
-    def list(self, named: Collection[str]) -> dict[int, str]:
+    def list(self, named: Collection[str]) -> Mapping[int, str]:
         """List them, and return what they were before. Raises ProbeError.
 
         named: names that the user gave, which may be alternative ones.
@@ -31,7 +31,8 @@ class Interfaces:
     def find(self, name: str) -> int:
         """Return the number of one, also by another of its names. Raises ProbeError."""
         index, name = found(name)
-        self.names[index] = name
+        if self.names.get(index) != name:
+            self.names = {**self.names, index: name}
         return index
 
     def own(self, id: HookId) -> HookId:

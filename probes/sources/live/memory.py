@@ -26,6 +26,8 @@ CPUS = 32
 """What the maps of more takes is added: else nothing would be left for rows."""
 EVERY = 2.0
 """Seconds from one look to the next."""
+_SELDOM = 10.0
+"""Seconds from one look at what maps take to the next, while there is plenty of room."""
 _BASE = 90 << 20
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
@@ -63,7 +65,8 @@ class Bound:
         self._used, self._growth = used, growth
         self._most = rows_for(limit)
         self._maps = Maps()
-        self._collected = -inf
+        self._collected = self._asked = -inf
+        self._charged = 0
         self.room = Room(limit, self._taken, self._leave_room)
 
     def is_narrow(self, expected: int) -> bool:
@@ -77,8 +80,7 @@ class Bound:
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
-        _give_back()
-        used, growth, wanted = self._used() + self._maps(), self._growth(), self.room.wanted
+        used, growth, wanted = self._in_use(), self._growth(), self.room.wanted
         if used > self._limit * _TIGHT:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
             self._collect()
@@ -89,6 +91,18 @@ class Bound:
             most = rows_for(self._limit - COMPILER) if growth or wanted else self._most
             self._rows.total = min(int(self._rows.total * 1.3) + 1, most)
             self._most = min(int(self._most * 1.005) + 1, rows_for(self._limit))
+
+    def _in_use(self) -> int:
+        """Return the bytes in use.
+
+        Far below the bound, maps are asked only now and then, and all that is free is left alone.
+        """
+        used, now = self._used(), time.monotonic()
+        if used + self._charged > self._limit * _EASY or now >= self._asked + _SELDOM:
+            _give_back()
+            self._charged, self._asked = self._maps(), now
+            used = self._used()
+        return used + self._charged
 
     def _taken(self) -> int:
         return self._used() + maps() + self._growth()

@@ -332,16 +332,21 @@ class Live:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
+        before, begin = await self._measured()
         while self._stats is not None:
-            before = await self._readers.run(self._costs)
-            begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
-            after = await self._readers.run(self._costs)
-            now, there = time.monotonic(), self._attachments.all()
+            after, now = await self._measured()
+            there = self._attachments.all()
             spent = spending.between(before, after, now - begin)
             done = self._ledger.decide(spent, now, spending.cut(there))
+            before, begin = after, now
             if done is not None:
                 self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
+                before, begin = await self._measured()
+
+    async def _measured(self) -> tuple[spending.Costs, float]:
+        """Return what all programs cost so far, and when (monotonic seconds)."""
+        return await self._readers.run(self._costs), time.monotonic()
 
     def _costs(self) -> spending.Costs:
         return spending.costs(self._attachments.all())

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from probes.analysis.snapshot import Trail
-from probes.hooks.syscalls.hook import Recent
+from probes.hooks.syscalls.failing import Recent
 from probes.ladder.attachment import Modules
 from tests.support.events import server, talk
 from tests.support.namespaces import namespace
@@ -48,10 +48,12 @@ def test_the_errno_that_is_named_is_that_of_the_last_seconds(
         _fail(10, 30)
         row = now()
         assert (row["errors"], row["top_errno"], row["top_share"]) == (540, "ESRCH", 75.0)
+        assert (row["failures"], row["worst_errno"], row["worst_share"]) == (510, "EINVAL", 25.0)
         time.sleep(0.25)
         now()
         row = now()
         assert (row["errors"], row["top_errno"], row["top_share"]) == (540, None, None)
+        assert (row["failures"], row["worst_errno"], row["worst_share"]) == (510, None, None)
 
 
 def test_a_sample_has_the_time_of_its_reading(modules: Modules) -> None:

@@ -62,6 +62,35 @@ def test_kind_and_state_are_named() -> None:
 
 
 @pytest.mark.anywhere
+def test_each_listing_is_as_if_there_had_been_none_before() -> None:
+    """Most of a message is as in the listing before, and is not decoded again; all else is."""
+    index, _ = veth()
+    assert _settled()[index].mtu == 1500
+    send("v0", 7)
+    assert _settled()[index].tx_packets == 7
+    run("ip", "link", "set", "dev", "v0", "mtu", "1400")
+    assert _settled()[index].mtu == 1400
+    run("ip", "link", "set", "dev", "v0", "name", "w0")
+    assert _settled()[index].name == "w0"
+    run("ip", "link", "set", "dev", "v1", "down")
+    await_running("w0", running=False)
+    assert _settled()[index].state == "lowdown"
+    run("ip", "link", "del", "dev", "w0")
+    run("ip", "link", "add", "w0", "index", str(index), "type", "bridge")
+    assert (_settled()[index].kind, _settled()[index].tx_packets) == ("bridge", 0)
+
+
+def _settled() -> dict[int, route.Interface]:
+    """List interfaces, by number, once each alone says the same: links change by themselves."""
+    for _ in range(100):
+        there = {link.ifindex: link for link in route.links()}
+        if all(route.link(index) == link for index, link in there.items()):
+            return there
+        time.sleep(0.01)
+    raise AssertionError(there)
+
+
+@pytest.mark.anywhere
 def test_the_kernel_tells_when_interfaces_change() -> None:
     """One that comes, is renamed, goes down, goes; nothing else, however much traffic there is."""
     with closing(route.Changes()) as changes:

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from probes.analysis.anomaly import HOLD, LEARN, WINDOW, Series, Threshold, unusual, usual
+from probes.analysis.anomaly import HOLD, LEARN, LENGTH, WINDOW, Threshold, Verdict, unusual, usual
+from probes.analysis.judge import ANY, Judge
+from probes.analysis.known_rows import KnownRows
+from probes.analysis.series import Series
+from probes.analysis.value_layout import ValueLayout
 
 RULE = Threshold(least=5, times=3, alarm=100)
 LEVEL = Threshold(least=20, times=3, absent=None)
 
 
-def _series(
-    values: list[float | None], rule: Threshold = RULE, begun: int = 1, first: int = 1
-) -> Series:
+class _Row:
     """A row whose first value came at a tick; the wall clock shows ticks."""
-    series = Series(first)
+
+    def __init__(self, first: int, rule: Threshold | None = RULE, begun: int = 1) -> None:
+        self._rows, self._begun = KnownRows(LENGTH), begun
+        self._layout = ValueLayout(self._rows)
+        self._series = Series(self._layout)
+        self._judge = Judge(self._rows, self._series, rule or ANY)
+        for tick in range(1, first):
+            self.take(tick, ())
+
+    def take(self, tick: int, values: Sequence[float | None]) -> None:
+        known = [math.nan if value is None else value for value in values]
+        self._layout.take(tick, ["a"] * len(known))
+        self._series.add(known)
+        self._judge.take(known, float(tick), self._begun)
+
+    def verdict(self, until: int) -> Verdict:
+        return self._judge.verdict(self._rows.find("a"), until)
+
+    def usual(self, until: int) -> float | None:
+        return self._judge.usual(self._rows.find("a"), until, self._begun)
+
+    def values(self, until: int) -> list[float | None]:
+        return self._series.listed(self._rows.find("a"), until, 2 * WINDOW)
+
+
+def _series(
+    values: Sequence[float | None], rule: Threshold = RULE, begun: int = 1, first: int = 1
+) -> _Row:
+    row = _Row(first, rule, begun)
     for tick, value in enumerate(values, first):
-        series.take(tick, value, float(tick), rule, begun)
-    return series
+        row.take(tick, (value,))
+    return row
 
 
 def test_usual_is_the_middle_and_needs_enough() -> None:
@@ -71,7 +102,7 @@ def test_an_incident_that_was_there_before_us_is_said_to_be_since_start() -> Non
 def test_what_is_not_alarming_by_itself_is_learned() -> None:
     """A steady number from the start on is what is usual here."""
     assert _series([50.0] * 400).verdict(400).since is None
-    assert _series([50.0] * 400).usual(400, RULE, 1) == 50
+    assert _series([50.0] * 400).usual(400) == 50
 
 
 def test_a_pause_does_not_end_it_and_quiet_does() -> None:
@@ -102,9 +133,9 @@ def test_any_moment_has_the_verdict_it_had() -> None:
 
 def test_unknown_values_are_gaps() -> None:
     """They neither count nor shift the others."""
-    series = Series(1)
-    for tick, value in ((1, 1.0), (2, None), (5, 4.0)):
-        series.take(tick, value, 0.0, None, 1)
-    assert series.values(6) == [1, None, None, None, 4, None]
-    assert series.values(2) == [1, None]
-    assert series.values(0) == []
+    row = _Row(1, None)
+    for tick, values in enumerate(((1.0,), (None,), (), (), (4.0,), ()), 1):
+        row.take(tick, values)
+    assert row.values(6) == [1, None, None, None, 4, None]
+    assert row.values(2) == [1, None]
+    assert row.values(0) == []

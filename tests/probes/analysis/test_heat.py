@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from probes import units
-from probes.analysis.heat import MAX_GONE, SLOT_SECONDS, SLOTS, Heat, HeatSlot
+from probes.analysis import heat as heat_module
+from probes.analysis.heat import SLOT_SECONDS, SLOTS, Heat, HeatSlot
+from probes.analysis.known_rows import MAX_GONE
 from probes.analysis.snapshot import Snapshot
 from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Row, Sample, State, Status
+from tests.support.plain_heat import PlainHeat
 from tests.support.stage import playing, settle, step, text
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map
@@ -24,7 +27,7 @@ _PLACE = HOOK.places.names.index("rtt")
 
 
 def _add(
-    heat: Heat,
+    heat: Heat | PlainHeat,
     wall: float,
     rows: Mapping[int, tuple[int, ...]],
     epoch: int = 1,
@@ -41,7 +44,7 @@ def _add(
     heat.add((Snapshot(HOOK, sample, 1.0, ()),))
 
 
-def _hits(heat: Heat, key: int, until: float = 1e9) -> list[Mapping[int, int]]:
+def _hits(heat: Heat | PlainHeat, key: int, until: float = 1e9) -> list[Mapping[int, int]]:
     return [slot.hits for slot in heat.of(ID, "rtt", (key,), until)]
 
 
@@ -93,11 +96,11 @@ def test_rows_and_slots_are_bounded() -> None:
     for n in range(2 * SLOTS):
         _add(heat, n * SLOT_SECONDS, {1: (n, n, n)})
     assert len(_hits(heat, 1)) == SLOTS
-    row = heat._hooks[ID].rows["rtt", (1,)]
-    assert len(row.cells) <= 3 * (3 * SLOTS + 64 + 3)
+    histograms = heat._hooks[ID].histograms["rtt"]
+    assert sum(len(added) for _, _, added in histograms._added) <= 3 * 3 * SLOTS
     for n in range(60):
         _add(heat, 1e5 + n * SLOT_SECONDS, {1000 * n + k: (1,) for k in range(200)})
-    assert len(heat._hooks[ID].rows) <= MAX_GONE + 200
+    assert histograms._rows.number <= MAX_GONE + 2 * 200
 
 
 def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:
@@ -165,23 +168,34 @@ async def test_a_syscall_s_detail_has_its_callers_connections() -> None:
         assert "Time in the call, over time" in shown
 
 
+@pytest.mark.parametrize("few", [0, 60, 1000])
 @pytest.mark.parametrize("zero", [True, False])
-def test_columns_give_the_same_heat_as_rows(zero: bool) -> None:
-    """Rows that come, go, come back, begin again and stand still."""
-    dice, one_by_one, columns = random.Random(3), Heat(), Heat()
+def test_columns_give_the_same_heat_as_rows(
+    zero: bool, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come, go, come back, begin again and stand still, and large numbers."""
+    monkeypatch.setattr(heat_module, "FEW", few)
+    dice, plain, columns = random.Random(3), PlainHeat(), Heat()
     counts = {n: [0, 0, 0] for n in range(100)}
     gone: dict[int, list[int]] = {}
     for second in range(0, SLOT_SECONDS * SLOTS * 2, 3):
-        for key in dice.sample(list(counts), 5):
+        for key in dice.sample(list(counts), min(len(counts), dice.randrange(10))):
             gone[key] = counts.pop(key)
-        for key in dice.sample(list(gone), max(len(gone) - 20, 0)):
+        for key in dice.sample(list(gone), max(len(gone) - dice.randrange(20, 70), 0)):
             kept = gone.pop(key)
             counts[key] = kept if dice.random() < 0.5 else [0, 0, 0]
-        for key in dice.sample(list(counts), 20):
-            counts[key][dice.randrange(3)] += dice.randrange(5)
+        for key in dice.sample(list(counts), min(len(counts), 20)):
+            counts[key][dice.randrange(3)] += dice.choice((0, 1, 4, 400, 70_000, 1 << 33))
         rows = {key: tuple(hits) for key, hits in counts.items()}
-        _add(one_by_one, second, rows, zero=zero)
-        _add(columns, second, rows, zero=zero, as_columns=True)
-    for key in range(100):
-        assert _hits(columns, key) == _hits(one_by_one, key)
+        epoch = 1 if second < 2 * SLOT_SECONDS * SLOTS - 400 else 2
+        _add(plain, second, rows, epoch, zero=zero)
+        _add(columns, second, rows, epoch, zero=zero, as_columns=True)
+        if second % 60 == 0:
+            _same(columns, plain)
+    _same(columns, plain)
     assert any(_hits(columns, key) for key in counts)
+
+
+def _same(heat: Heat, plain: PlainHeat) -> None:
+    for key in range(100):
+        assert _hits(heat, key) == _hits(plain, key)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Mapping, Sequence
 
 from probes.analysis.anomaly import LENGTH, Threshold
-from probes.analysis.history import MAX_GONE, Figure, History
+from probes.analysis.history import Figure, History
+from probes.analysis.known_rows import MAX_GONE
 from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.analysis.value_layout import TICKS
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
@@ -22,11 +24,16 @@ FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Threshold(5, ab
 
 
 def _add(history: History, wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> None:
+    history.add("tcp-rtt", (_snapshot(wall, rows, epoch),))
+
+
+def _snapshot(wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> Snapshot:
     sample = Sample(
         Status(HookId("tcp-rtt"), State.ATTACHED), wall, wall, epoch,
         {(k,): (v, *_REST) for k, v in rows.items()},  # type: ignore[misc,dict-item]
     )  # fmt: skip
-    history.add("tcp-rtt", (Snapshot(catalogue()["tcp-rtt"], sample, 1.0, ()),))
+    shown = [SnapshotRow((key,), {}, {}) for key in rows]  # type: ignore[arg-type]
+    return Snapshot(catalogue()["tcp-rtt"], sample, 1.0, tuple(shown))
 
 
 def test_series_are_cut_at_a_moment() -> None:
@@ -47,9 +54,13 @@ def test_rows_that_come_and_go_take_no_more_than_their_share() -> None:
     history = History((FIGURE,))
     for second in range(1000):
         _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
-    kept = history._kept["rtt", "tcp-rtt"]
-    assert len(kept) <= MAX_GONE + 64 * 40
-    assert ((39_999),) in kept
+    kept = history._watched["tcp-rtt"].kept["rtt"]
+    rows, block = kept.rows, kept.layout.block
+    assert rows.number <= MAX_GONE + 65 * 40
+    assert rows.find((39_999,)) >= 0
+    assert rows.find((0,)) < 0
+    assert block is not None
+    assert len(block.slots) <= 65 * 40, "those that went take no space in later ticks"
 
 
 def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
@@ -58,10 +69,11 @@ def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
     rows: dict[Hashable, float] = dict.fromkeys(range(50), 1.0)
     for second in range(2 * LENGTH):
         _add(history, second, rows)
-    course = history._kept["rtt", "tcp-rtt"][(7,)]
-    assert len(course._values) <= LENGTH + 64
-    assert sys.getsizeof(course._values) < 6 * LENGTH
-    assert len(history._watches["tcp-rtt"].times) <= LENGTH + 64
+    watched = history._watched["tcp-rtt"]
+    parts = watched.kept["rtt"].series._parts
+    assert sum(len(part.values) for part in parts) <= 50 * (LENGTH + 2 * TICKS)
+    assert len({id(part.block.slots) for part in parts}) == 1, "they share what is where"
+    assert len(watched.ticks.times) <= LENGTH + 64
 
 
 def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:
@@ -73,3 +85,19 @@ def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:
     assert history.verdict(FIGURE, ("b",)).new
     _add(history, 31, {"a": 1.0, "c": 9.0}, epoch=2)
     assert history.verdict(FIGURE, ("c",)).since is None
+
+
+def test_many_rows_are_judged_at_once() -> None:
+    """In the order of a snapshot's rows, as each by itself, now and at an earlier moment."""
+    history = History((FIGURE,))
+    for second in range(30):
+        _add(history, second, dict.fromkeys("abc", 1.0))
+    _add(history, 30, {"a": 9.0, "b": 1.0, "c": 80.0})
+    snapshot = _snapshot(30, dict.fromkeys("cxba", 1.0))
+    for ticks in (None, {"tcp-rtt": 31}, {"tcp-rtt": 30}):
+        verdicts = history.verdicts(FIGURE, snapshot, ticks)
+        each = [history.verdict(FIGURE, key, ticks) for key in snapshot.keys]
+        assert [verdicts.at(place) for place in range(4)] == each
+        assert verdicts.unusual.tolist() == [v.since is not None for v in each]
+    verdicts = history.verdicts(FIGURE, snapshot)
+    assert verdicts.times[verdicts.unusual].tolist() == [80, 9]

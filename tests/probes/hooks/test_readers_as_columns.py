@@ -6,7 +6,9 @@ import random
 
 import pytest
 
+from probes.hooks.sources import hook as hook_of_sources
 from probes.hooks.syscalls import hook as hook_of_syscalls
+from probes.hooks.tcp_life import readers as tcp_life
 from probes.model import Hook, Row, Rung
 from probes.toolkit import others
 from tests.support.odd_values import OddTable, attached, rungs
@@ -25,9 +27,21 @@ class Odd(OddTable):
         return b"".join(keys), b"".join(self._some(self._stride) for _ in keys)
 
 
-def _read(hook: Hook, rung: Rung) -> list[list[Row]]:
+class Alike(Odd):
+    """A map of small numbers, so that entries of several maps belong together, as they do."""
+
+    def _all(self) -> tuple[bytes, bytes]:
+        keys = {self._of_lo(self._some(self._key.size)): None for _ in range(ENTRIES)}
+        return b"".join(keys), b"".join(self._some(self._stride) for _ in keys)
+
+    def _some(self, size: int) -> bytes:
+        numbers = b"".join(bytes((self._dice.randrange(4), 0, 0, 0)) for _ in range(0, size, 4))
+        return numbers.ljust(size, b"\0")[:size]
+
+
+def _read(hook: Hook, rung: Rung, table: type[Odd]) -> list[list[Row]]:
     dice = random.Random(7)
-    made = attached(hook, rung, dice, lambda about: Odd(about, dice, ENTRIES))
+    made = attached(hook, rung, dice, lambda about: table(about, dice, ENTRIES))
     try:
         return [list(made.read().rows.values()) for _ in range(3)]
     finally:
@@ -42,11 +56,14 @@ def _read(hook: Hook, rung: Rung) -> list[list[Row]]:
         if r.source and h.name != "drops"  # which reads what the kernel counts just now as well
     ],
 )
-def test_columns_are_the_same_rows(hook: Hook, rung: Rung, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(others, "FEW", 0)
-    monkeypatch.setattr(hook_of_syscalls, "FEW", 0)
-    made = _read(hook, rung)
+@pytest.mark.parametrize("table", [Odd, Alike])
+def test_columns_are_the_same_rows(
+    hook: Hook, rung: Rung, table: type[Odd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (others, hook_of_syscalls, hook_of_sources, tcp_life):
+        monkeypatch.setattr(module, "FEW", 0)
+    made = _read(hook, rung, table)
     monkeypatch.undo()
-    rows = _read(hook, rung)
+    rows = _read(hook, rung, table)
     assert made == rows
     assert repr(made) == repr(rows), "types as well"

@@ -36,7 +36,7 @@ def test_this_kernel_s_counters_have_nstat_s_names() -> None:
 
 def test_a_socket_s_owner_is_found_and_closed_ones_are_forgotten() -> None:
     owners = procfs.SocketOwners()
-    owners.REST = 0.0
+    owners.REST, owners.SLICE = 0.0, 60.0
     with socket.socket() as one, socket.socket() as other:
         me = procfs.Owner(os.getpid(), procfs.comm(os.getpid()) or "?")
         assert owners.find([_inode(one), 0]) == {_inode(one): me}
@@ -45,7 +45,7 @@ def test_a_socket_s_owner_is_found_and_closed_ones_are_forgotten() -> None:
 
 def test_a_new_socket_waits_until_the_last_scan_is_paid_for() -> None:
     owners = procfs.SocketOwners()
-    owners.REST = 1e9
+    owners.REST, owners.SLICE = 1e9, 60.0
     with socket.socket() as one, socket.socket() as other:
         assert owners.find([_inode(one)])
         assert owners.find([_inode(one), _inode(other)]).keys() == {_inode(one)}
@@ -67,7 +67,7 @@ def test_what_others_take_of_the_cpus_is_not_paid_for(monkeypatch: pytest.Monkey
 def test_an_owner_that_ended_is_not_shown_any_more() -> None:
     """The socket lives on in another process, which is found instead."""
     owners = procfs.SocketOwners()
-    owners.REST = 0.0
+    owners.REST, owners.SLICE = 0.0, 60.0
     with socket.socket() as shared:
         command = [sys.executable, "-c", "input()"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[shared.fileno()])

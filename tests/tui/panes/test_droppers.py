@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
+from probes.analysis import snapshot
+from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.hooks import catalogue
 from probes.model import Value
-from tui.panes.interfaces.droppers import kernel_drops, ordinary_drops
+from tests.support.many_views import TwoViews, all_panes
+from tui.panes.interfaces.droppers import Droppers
+from tui.panes.interfaces.freed import drops_at, freed
 
 
 def _row(reason: str, counts: str, place: str = "f+0x1") -> SnapshotRow:
@@ -23,6 +30,30 @@ def test_what_loses_no_packets_is_neither_lost_nor_ordinary() -> None:
         _row("accept queue full", "again", "TcpExtListenOverflows"),
         _row("SYN cookie sent", "events", "TcpExtSyncookiesSent"),
     ]
-    lost, ordinary = kernel_drops(rows), ordinary_drops(rows)
-    assert [str(d.row["reason"]) for d in lost["no device"]] == ["SOCKET_RCVBUFF"]
-    assert [str(d.row["reason"]) for d in ordinary["no device"]] == ["OTHERHOST"]
+    lost, ordinary = freed(rows)
+    assert [one.reason for one in lost["no device"]] == ["SOCKET_RCVBUFF"]
+    assert [one.reason for one in ordinary["no device"]] == ["OTHERHOST"]
+
+
+def test_many_rows_have_the_drops_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, and in the same order."""
+    monkeypatch.setattr(snapshot, "FEW", 64)
+    pane, views = all_panes()["interfaces"], TwoViews(catalogue()["drops"], 400, 3)
+    for _ in range(4):
+        views.tick(0.7)
+    ((many,), (few,)) = (view.of("drops") for view in (views.columns, views.rows))
+    assert isinstance(many.rows, ManyRows)
+    found, wanted = (freed(s.rows) for s in (many, few))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.keys() == theirs.keys()
+    interfaces = found[0].keys() | found[1].keys()
+    assert len(interfaces) > 3
+    for name in interfaces:
+        assert [list(d) for d in drops_at(many.rows, name)] == [
+            list(d) for d in drops_at(few.rows, name)
+        ]
+    for ask in (pane.trouble, lambda view: pane.worst(view, 8), pane.records):  # type: ignore[misc]
+        assert ask(views.columns) == ask(views.rows)
+    assert pane.trouble(views.columns) is not None
+    droppers = [Droppers(view).elsewhere(()) for view in (views.columns, views.rows)]
+    assert droppers[0] == droppers[1]

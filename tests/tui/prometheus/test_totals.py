@@ -11,7 +11,8 @@ import pytest
 from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Column, Hook, HookId, Kind, Sample, State, Status
 from probes.units import Unit
-from tui.prometheus.totals import OTHER, STAY, ExportedRow, Labels, Shape, Totals
+from tui.prometheus.crowd import Labels
+from tui.prometheus.totals import OTHER, STAY, ExportedRow, Shape, Totals
 
 HOOK = Hook(
     name="drops",

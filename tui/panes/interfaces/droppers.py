@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from heapq import nlargest
 from typing import NamedTuple
 
-from probes.analysis.classes import is_lost, is_ordinary
-from probes.analysis.drop_stages import function_of, stage_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import State
 from probes.units import DASH
+from tui.panes.interfaces.freed import active, freed, place_of
 from tui.session.view import View
 
 
@@ -43,18 +41,6 @@ class Drops(NamedTuple):
     ordinary: float | None = None
 
 
-class Drop(NamedTuple):
-    """One of the kernel's drop reasons for an interface: a rate, and the row behind it."""
-
-    rate: float
-    row: SnapshotRow
-
-    @property
-    def layer(self) -> str:
-        """Where the program sat that dropped it, "XDP" or "TC"; "" if the kernel dropped it."""
-        return layer_of(str(self.row["reason"]), str(self.row["location"]))
-
-
 ELSEWHERE = "elsewhere"
 """The kind of an interface of another network namespace, and of packets without an interface."""
 MAX_ELSEWHERE = 50
@@ -62,50 +48,19 @@ MAX_ELSEWHERE = 50
 _Freed = tuple[Dropper, str]
 """A dropper, and the layer at which the kernel frees the same packets, if it does."""
 _PROGRAMS = ("xdp-programs", "tc-programs")
-_LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
-"""Stages at which the kernel frees what a program dropped."""
 _COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
 """A link's drop counters, and where each drops."""
-NOWHERE = "no device"
-"""Drops without a known device, or from counters that are not per interface."""
 RULE = "rule"
 """Where our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
-"""The layer of a rule's rung, as in _LAYERS."""
-
-
-@lru_cache(4096)
-def layer_of(reason: str, location: str) -> str:
-    """Return the value of `Drop.layer`."""
-    return _LAYERS.get(stage_of(reason, function_of(location)), "")
+"""The layer of a rule's rung, as in `freed`."""
 
 
 def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
     found: dict[str, list[SnapshotRow]] = {}
     for row in rows:
-        name = str(row["interface"])
-        found.setdefault(NOWHERE if name == DASH else name, []).append(row)
+        found.setdefault(place_of(row["interface"]), []).append(row)
     return found
-
-
-def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    """Return the kernel's losses by interface, the greatest rate first."""
-    return _by_rate(row for row in rows if is_lost(row.stored))
-
-
-def ordinary_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    """Return by interface what the kernel freed as a matter of course."""
-    return _by_rate(row for row in rows if is_ordinary(row.stored))
-
-
-def _by_rate(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    by = {
-        name: [Drop(row.rate("packets"), row) for row in found]
-        for name, found in by_interface(rows).items()
-    }
-    for drops in by.values():
-        drops.sort(key=lambda d: -d.rate)
-    return by
 
 
 def program(row: SnapshotRow) -> str:
@@ -120,22 +75,24 @@ def error(row: SnapshotRow) -> str:
 
 
 class Droppers:
-    """The droppers of every interface of a view."""
+    """The droppers of every interface of a view.
+
+    touched: interfaces where something may drop. quiet: what is known of all others.
+    """
 
     def __init__(self, view: View) -> None:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
         self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
-        # Many reasons are quiet most of the time.
-        rows = [r for r in view.rows("drops") if not self._seen or r.rate("packets")]
-        self._kernel, self._ordinary = kernel_drops(rows), ordinary_drops(rows)
+        found = [freed(snapshot.rows) for snapshot in view.of("drops")] or [({}, {})]
+        self._kernel, self._ordinary = map(active, found[0]) if self._seen else found[0]
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
-        self._touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self.touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
         none = 0 if self._seen else None
-        self._quiet = Drops(0 if self._looks else None, none, (), none)
+        self.quiet = Drops(0 if self._looks else None, none, (), none)
 
     def elsewhere(self, known: Collection[str]) -> list[str]:
         """Return interfaces of other network namespaces (and "no device") with drops right now."""
@@ -147,8 +104,8 @@ class Droppers:
     def of(self, row: SnapshotRow) -> Drops:
         """Return the drops of an interface, given its row."""
         name = str(row["interface"])
-        if name not in self._touched and not any(row.rate(c) for c in _COUNTED):
-            return self._quiet._replace(ordinary=self._freed(name))  # as most are
+        if name not in self.touched and not any(row.rate(c) for c in _COUNTED):
+            return self.quiet._replace(ordinary=self.freely(name))  # as most are
         programs, silent = self._programs(name)
         astray = list(self._astray(row, silent))
         programs += [*self._ruled(name), *astray]
@@ -164,11 +121,11 @@ class Droppers:
             counted if known or counted else None,
             freely if self._seen or freely else None,
             sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
-            self._freed(name),
+            self.freely(name),
         )
 
-    def _freed(self, name: str) -> float | None:
-        """Return the rate of ordinary drops; None if unknown."""
+    def freely(self, name: str) -> float | None:
+        """Return the rate of ordinary drops at an interface; None if unknown."""
         found = self._ordinary.get(name, ())
         return sum(d.rate for d in found) if self._seen or found else None
 
@@ -208,7 +165,7 @@ class Droppers:
         sums: dict[str, float] = {}
         freed: dict[str, float] = {}
         for drop in self._kernel.get(name, ()):
-            into, key = (freed, drop.layer) if drop.layer else (sums, str(drop.row["reason"]))
+            into, key = (freed, drop.layer) if drop.layer else (sums, drop.reason)
             into[key] = into.get(key, 0) + drop.rate
         return [Dropper(rate, "", reason) for reason, rate in sums.items()], freed
 

@@ -13,11 +13,13 @@ from probes.analysis.hit_rates import by_stage
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import HookId
 from probes.units import Unit
-from tui.panes.interfaces.droppers import Drop, error, kernel_drops, ordinary_drops, program
+from tui.panes.interfaces.droppers import error, program
+from tui.panes.interfaces.freed import Drop, drops_at
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, wrap
 from tui.toolkit.detail import heading
+from tui.toolkit.many import many_of
 
 BAD = 100
 """Lost packets a second from which a stage is marked."""
@@ -174,10 +176,8 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 
 def reasons(view: View, interface: str, width: int) -> list[Line]:
     """List what the kernel itself dropped: how fast, why, where, of what, and what that means."""
-    rows = view.rows("drops")
-    found = kernel_drops(rows).get(interface, [])
+    found, ordinary = drops_at(many_of(view, "drops") or view.rows("drops"), interface)
     lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
-    ordinary = ordinary_drops(rows).get(interface, [])
     if ordinary:
         lines += heading("Ordinary: freed after normal use")
         lines += _reasons(ordinary, width)

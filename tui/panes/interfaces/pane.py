@@ -9,10 +9,12 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import FEW, np
+from probes.columns.cells import Cells, cells_of
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.droppers import (
@@ -21,16 +23,19 @@ from tui.panes.interfaces.droppers import (
     Droppers,
     Drops,
     by_interface,
-    kernel_drops,
 )
+from tui.panes.interfaces.freed import freed
 from tui.panes.interfaces.packet_path import programs, reasons, way
 from tui.session.drop_rules import Offer
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, coloured, label, of, values_of
 from tui.table.lines import Line, line
+from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import noted, said, unusual_field, worst
+from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field, worst
 from tui.toolkit.detail import counters, graphs, heading, pairs
+from tui.toolkit.many import near
 from tui.toolkit.pane import Finding, Pane, Trouble
 
 WARN, BAD = 10.0, 100.0
@@ -53,8 +58,11 @@ def _of_rows(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, fl
 
 
 def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    by = kernel_drops([r for s in snapshots for r in s.rows])
-    return {name: sum(d.rate for d in found if not d.layer) for name, found in by.items()}
+    sums: dict[Hashable, float | None] = {}
+    for snapshot in snapshots:
+        for name, found in freed(snapshot.rows)[0].items():
+            sums[name] = (sums.get(name) or 0) + sum([d.rate for d in found if not d.layer])
+    return sums
 
 
 def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
@@ -104,10 +112,57 @@ _LINK = Figure(
     rule=_RULE,
     named_by="interfaces",
 )
+_WATCHED = (_KERNEL, _XDP, _LINK)
+_HOOKS = ("interfaces", "drops", "xdp-programs", "tc-programs", "xdp-errors")
+"""Hooks that tell of drops."""
+_LEXICON = Lexicon(Part("interface"))
 
 
-def _records(view: View) -> list[TableRow]:
-    return [_record(view, looked) for looked in view.once(_looked)]
+def _records(view: View) -> Sequence[TableRow]:
+    return view.once(_made)
+
+
+def _made(view: View) -> Sequence[TableRow]:
+    looked = view.once_read(_looked, *_HOOKS)
+    if len(looked.rows) <= FEW:
+        return [_record(view, looked.at(place)) for place in range(len(looked.rows))]
+    said = {place: one.verdict for place, one in looked.near.items() if one.verdict.since}
+    marks = np.zeros(len(looked.rows), "u1")
+    for place, one in looked.near.items():
+        marks[place] = MARKS.index(one.mark)
+    return ManyRecords(
+        SnapshotRows(view.catalogue["interfaces"], looked.rows),
+        _LEXICON,
+        lambda place: _record(view, looked.at(place)),
+        own=_columns(view, looked) | {"unusual": unusual_cells(len(looked.rows), said)},
+        marks=marks,
+        odd=np.array(sorted(said), np.intp),
+    )
+
+
+def _columns(view: View, looked: _Interfaces) -> dict[str, Cells]:
+    """Return the columns that records have and rows have not."""
+    quiet, number = looked.droppers.quiet, len(looked.rows)
+    drops = {place: one.drops for place, one in looked.near.items()}
+    freely = looked.droppers.freely
+    ordinary = [freely(name) for name in looked.names]
+    columns: dict[str, list[Value]] = {
+        "programs": [quiet.programs] * number,
+        "drops": [quiet.kernel] * number,
+        "ordinary": list(ordinary),
+        "link": list(looked.links),
+        "who": [""] * number,
+    }
+    for place, one in drops.items():
+        columns["programs"][place], columns["drops"][place] = one.programs, one.kernel
+        columns["who"][place] = one.by[0].title if one.by else ""
+    ours = view.once(_ours)
+    own = {f"xdp_{v}": ("xdp", v) for v in _VERDICTS}
+    own |= {"tc_in": ("tc-ingress", "packets"), "tc_out": ("tc-egress", "packets")}
+    for name, (hook, counter) in own.items():
+        rows = map(ours[hook].get, looked.names)
+        columns[name] = [None if row is None else row.rates[counter] for row in rows]
+    return {name: cells_of(values) for name, values in columns.items()}
 
 
 class _Looked(NamedTuple):
@@ -134,16 +189,51 @@ class _Looked(NamedTuple):
         return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
 
 
-def _looked(view: View) -> list[_Looked]:
-    """Look at each interface; most are quiet and need no closer look.
+class _Interfaces:
+    """All interfaces, of which most are quiet and need no closer look.
+
+    near: the others, by their places in `rows`. links: what each link counts as dropped a second.
+    """
+
+    def __init__(self, view: View, rows: Sequence[SnapshotRow], droppers: Droppers) -> None:
+        self.rows, self.droppers = rows, droppers
+        self.names = [str(row.stored["interface"]) for row in rows]
+        rates = [[row.rates[counter] for row in rows] for counter in _COUNTERS]
+        self.links = [
+            None if a is None and b is None and c is None else (a or 0) + (b or 0) + (c or 0)
+            for a, b, c in zip(*rates, strict=True)
+        ]
+        unusual = near(view, *_WATCHED)
+        self.near = {
+            place: _look(view, rows[place], droppers.of(rows[place]))
+            for place, name in enumerate(self.names)
+            if name in droppers.touched or self.links[place] or name in unusual
+        }
+
+    def at(self, place: int) -> _Looked:
+        """Return a closer look at one."""
+        found, row = self.near.get(place), self.rows[place]
+        if found is not None:
+            return found
+        return _Looked(row, self.droppers.of(row), self.links[place], CALM, "")
+
+    def worst(self, most: int) -> list[_Looked]:
+        """Return the worst, or any one if none is bad."""
+        quiet = next((n for n in range(len(self.rows)) if n not in self.near), None)
+        places = sorted({*self.near, *(() if quiet is None else (quiet,))})
+        return nlargest(most, map(self.at, places), key=lambda one: one.weight)
+
+
+def _looked(view: View) -> _Interfaces:
+    """Look at each interface.
 
     Those of other network namespaces (containers), of which nothing else is known here, are added
     while packets are dropped there.
     """
     droppers, rows = Droppers(view), view.rows("interfaces")
-    strange = droppers.elsewhere({str(row["interface"]) for row in rows})
+    strange = droppers.elsewhere({str(row.stored["interface"]) for row in rows})
     rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
-    return [_look(view, row, droppers.of(row)) for row in rows]
+    return _Interfaces(view, rows, droppers)
 
 
 def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
@@ -186,12 +276,12 @@ def _record(view: View, looked: _Looked) -> TableRow:
 
 
 def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
-    return [(figure, view.verdict(figure, name)) for figure in (_KERNEL, _XDP, _LINK)]
+    return [(figure, view.verdict(figure, name)) for figure in _WATCHED]
 
 
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the interfaces that lose most."""
-    looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
+    looked = view.once_read(_looked, *_HOOKS).worst(most)
     return [_finding(view, one) for place, one in enumerate(looked) if one.mark or not place]
 
 
@@ -224,7 +314,7 @@ def _packets(row: SnapshotRow | None) -> float | None:
 
 
 def _trouble(view: View) -> Trouble | None:
-    bad = [one for one in view.once(_looked) if one.mark]
+    bad = [one for one in view.once_read(_looked, *_HOOKS).near.values() if one.mark]
     if not bad:
         return None
     most = max(bad, key=lambda one: (one.mark == "bad", one.most))

@@ -1,0 +1,116 @@
+"""Some of nstat's counters, read again and again, in files that are alike in every namespace.
+
+A file is 400 numbers under as many names, which are looked at once. What is asked for is taken from
+its place, and made a number only where it is another text than before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from probes.errors import raise_if_short
+
+OWN = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
+_MOST = 1 << 17
+"""Bytes that one read asks for; the kernel gives such a file in one piece."""
+
+Texts = tuple[bytes, ...]
+
+
+class Counts(NamedTuple):
+    """Counters as the kernel wrote them."""
+
+    names: tuple[str, ...]
+    texts: Texts
+
+    def numbers(self) -> dict[str, int]:
+        """Return them by name."""
+        return dict(zip(self.names, map(int, self.texts), strict=True))
+
+
+class _Layout(NamedTuple):
+    """Where a file's wanted numbers are. head: all that is not a number, by which it is known."""
+
+    head: object
+    names: tuple[str, ...]
+    take: Callable[[list[bytes]], Texts]
+
+
+class NetCounters:
+    """A reader of the wanted counters."""
+
+    def __init__(self, wanted: Collection[str]) -> None:
+        self._wanted = frozenset(wanted)
+        self._layouts: dict[str, _Layout] = {}
+        self._names: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
+
+    def read(self, net: str = OWN) -> Counts:
+        """Return those of this thread's network namespace.
+
+        net: of another one, the folder `net` of a process in it; none where that has gone.
+        """
+        parts = [
+            self._lines("snmp", read(net + "snmp")),
+            self._lines("netstat", read(net + "netstat")),
+            self._words("snmp6", read(net + "snmp6")),
+        ]
+        names = tuple([part.names for part in parts])
+        known = self._names.setdefault(names, sum(names, ()))
+        return Counts(known, sum([part.texts for part in parts], ()))
+
+    def _lines(self, file: str, data: bytes) -> Counts:
+        """Take what is wanted of lines of names and lines of numbers, each behind its group."""
+        lines = data.split(b"\n")
+        head, rows = lines[::2], lines[1::2]
+        layout = self._layouts.get(file)
+        if layout is None or layout.head != head:
+            layout = self._layouts[file] = self._layout_of_lines(head)
+        return Counts(layout.names, layout.take(rows))
+
+    def _layout_of_lines(self, head: list[bytes]) -> _Layout:
+        names: list[str] = []
+        places: list[tuple[int, list[int]]] = []
+        for row, line in enumerate(head):
+            words = line.decode("ascii", "replace").split()
+            called = [words[0].removesuffix(":") + word for word in words]
+            at = [n for n, name in enumerate(called) if n and name in self._wanted]
+            if at:
+                names += [called[n] for n in at]
+                places.append((row, at))
+        return _Layout(head, tuple(names), lambda rows: _of_lines(rows, places))
+
+    def _words(self, file: str, data: bytes) -> Counts:
+        """Take what is wanted of lines with a name and a number."""
+        words = data.split()
+        head = words[::2]
+        layout = self._layouts.get(file)
+        if layout is None or layout.head != head:
+            all = [word.decode("ascii", "replace") for word in head]
+            at = [n for n, name in enumerate(all) if name in self._wanted]
+            wanted = tuple([all[n] for n in at])
+            layout = _Layout(head, wanted, lambda numbers: tuple([numbers[n] for n in at]))
+            self._layouts[file] = layout
+        return Counts(layout.names, layout.take(words[1::2]))
+
+
+def _of_lines(rows: list[bytes], places: Iterable[tuple[int, list[int]]]) -> Texts:
+    found: list[bytes] = []
+    for row, at in places:
+        words = rows[row].split()
+        found += [words[n] for n in at]
+    return tuple(found)
+
+
+def read(path: str) -> bytes:
+    """Return what is in such a file; nothing on a kernel without it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return b"".join(iter(lambda: os.read(fd, _MOST), b""))
+        finally:
+            os.close(fd)
+    except OSError as refused:
+        raise_if_short(refused)
+        return b""
