@@ -150,8 +150,10 @@ def still(terminal: Terminal) -> None:
 
 
 @contextmanager
-def monitor(arguments: Sequence[str] = ()) -> Iterator[Terminal]:
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+def monitor(cache: Path, arguments: Sequence[str] = ()) -> Iterator[Terminal]:
+    """ebpftop. cache: its own, which no other run of ebpftop at this machine prunes."""
+    colours = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    environment = {**os.environ, **colours, "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-m", "tui.cli", *arguments]
     terminal = Terminal(command, environment, ROWS, COLUMNS)
     try:
@@ -171,6 +173,7 @@ class Player:
 
     def __init__(self, mode: str, *, noisy: bool, folder: Path) -> None:
         self._mode, self._noisy, self._folder = mode, noisy, folder
+        self._cache = folder.parent / "cache"
 
     def play(self, names: Sequence[str]) -> None:
         with ExitStack() as stack:
@@ -178,7 +181,7 @@ class Player:
                 noise.all_of_it(stack.enter_context(Stage("10.78")))
             play: Callable[[str], Outcome] = self._cold
             if self._mode == WARM:
-                terminal = stack.enter_context(monitor())
+                terminal = stack.enter_context(monitor(self._cache))
                 rest(terminal, LEARNING)
                 play = lambda name: self._warm(terminal, name)  # noqa: E731
             for name in names:
@@ -192,7 +195,7 @@ class Player:
         with Stage() as stage:
             story.play(stage)
             time.sleep(ON_BEFORE)
-            with monitor(story.arguments) as terminal:
+            with monitor(self._cache, story.arguments) as terminal:
                 Watch(story, outcome, terminal).run(WATCHED[self._mode])
                 self._photograph(terminal, name)
                 outcome.happened = story.happened(stage)
