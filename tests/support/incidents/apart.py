@@ -19,8 +19,19 @@ exec "$@"
 
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
-    """What runs `python -m module` there. No name of a namespace is seen from outside."""
-    apart = ["unshare", "-nmpf", "--mount-proc", "--kill-child", "sh", "-ec", _SET_UP, "-"]
+    """What runs `python -m module` there, and ends with us. No name is seen from outside."""
+    with_us = ["setpriv", "--pdeathsig", "KILL"]
+    apart = [
+        *with_us,
+        "unshare",
+        "-nmpf",
+        "--mount-proc",
+        "--kill-child",
+        "sh",
+        "-ec",
+        _SET_UP,
+        "-",
+    ]
     return [*apart, sys.executable, "-m", module, *arguments]
 
 
