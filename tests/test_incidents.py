@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from bench.overview_reading import reading
+from bench.overview_reading import Case, Others, reading
 from tests.support.incidents.story import PARTS, Expected, stories
 
 SCREENS = Path(__file__).parents[1] / "snapshots/screens"
@@ -59,3 +60,15 @@ def test_a_calm_screen_has_no_verdict_and_nothing_marked() -> None:
     assert seen.verdict == ()
     assert seen.cases
     assert seen.marked() == []
+
+
+def test_rows_of_other_users_of_the_machine_are_told_apart() -> None:
+    others = Others()
+    others.look()
+    here = Path("/proc/self/ns/net").stat().st_ino
+    pid = os.getpid()
+    assert others.made(Case(True, f"Interfaces  if3 (netns {here + 1})  12/s  NO_SOCKET"))
+    assert others.made(Case(True, "Connects  192.0.2.1:80  12/s  refused, by python[0]"))
+    assert not others.made(Case(True, f"Interfaces  if3 (netns {here})  12/s  NO_SOCKET"))
+    assert not others.made(Case(True, f"Connects  192.0.2.1:80  12/s  by curl[{pid}]"))
+    assert not others.made(Case(True, "Interfaces  eth1  12/s  NO_SOCKET"))
