@@ -171,9 +171,11 @@ def rest(terminal: Terminal, seconds: float) -> None:
 class Player:
     """Plays one story after the other, each as its mode says."""
 
-    def __init__(self, mode: str, *, noisy: bool, folder: Path) -> None:
+    def __init__(
+        self, mode: str, *, noisy: bool, folder: Path, arguments: Sequence[str] = ()
+    ) -> None:
         self._mode, self._noisy, self._folder = mode, noisy, folder
-        self._cache = folder.parent / "cache"
+        self._cache, self._arguments = folder.parent / "cache", tuple(arguments)
 
     def play(self, names: Sequence[str]) -> None:
         with ExitStack() as stack:
@@ -181,7 +183,7 @@ class Player:
                 noise.all_of_it(stack.enter_context(Stage("10.78")))
             play: Callable[[str], Outcome] = self._cold
             if self._mode == WARM:
-                terminal = stack.enter_context(monitor(self._cache))
+                terminal = stack.enter_context(monitor(self._cache, self._arguments))
                 rest(terminal, LEARNING)
                 play = lambda name: self._warm(terminal, name)  # noqa: E731
             for name in names:
@@ -195,7 +197,7 @@ class Player:
         with Stage() as stage:
             story.play(stage)
             time.sleep(ON_BEFORE)
-            with monitor(self._cache, story.arguments) as terminal:
+            with monitor(self._cache, self._arguments + story.arguments) as terminal:
                 Watch(story, outcome, terminal).run(WATCHED[self._mode])
                 self._photograph(terminal, name)
                 outcome.happened = story.happened(stage)
@@ -227,8 +229,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--memory")
     asked = parser.parse_args()
-    Player(asked.mode, noisy=not asked.bare, folder=asked.folder).play(asked.names)
+    limit = ("--memory", asked.memory) if asked.memory else ()
+    player = Player(asked.mode, noisy=not asked.bare, folder=asked.folder, arguments=limit)
+    player.play(asked.names)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ first place; the share of the time since in which it stayed there; what the best
 false alarms a minute; the first marked row.
 
 --quick: the ten stories marked so, cold, and their calm workloads (8 minutes); --bare: without the
-noise beside it. What was measured of this very tree is kept under ~/.cache/ebpftop-incidents and
-is not played again, so an ended run is resumed; --again: begin anew. Rows that name a process or a
-namespace of other users of the machine are left out; use it alone all the same: calls are counted
-for all. Asserts nothing.
+noise beside it; --memory: as the program's. What was measured of this very tree is kept under
+~/.cache/ebpftop-incidents and is not played again, so an ended run is resumed; --again: begin anew.
+Rows that name a process or a namespace of other users of the machine are left out; use it alone all
+the same: calls are counted for all. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="ten stories, cold")
     parser.add_argument("--mode", choices=(COLD, WARM, CALM), help="only this")
     parser.add_argument("--bare", action="store_true", help="no noise beside it")
+    parser.add_argument("--memory", help="the program's --memory")
     parser.add_argument("--again", action="store_true", help="begin anew")
     asked = parser.parse_args()
     if os.geteuid():
@@ -50,10 +51,11 @@ def main() -> None:
     if unknown := set(asked.names) - stories().keys():
         parser.error(f"no story {', '.join(sorted(unknown))}; there are {', '.join(stories())}")
     wanted = [w for w in _wanted(asked.names, quick=asked.quick) if asked.mode in (None, w[0])]
-    folder = _folder(bare=asked.bare)
+    how = ["--bare"] * asked.bare + (["--memory", asked.memory] if asked.memory else [])
+    folder = _folder(how)
     if asked.again:
         _forget(folder, wanted)
-    _play(wanted, folder, bare=asked.bare)
+    _play(wanted, folder, how)
     _show(wanted, _known(folder), folder)
 
 
@@ -66,7 +68,7 @@ def _wanted(names: Sequence[str], *, quick: bool) -> Wanted:
     return found + [(CALM, n) for n, s in chosen.items() if s.calm]
 
 
-def _folder(*, bare: bool) -> Path:
+def _folder(how: Sequence[str]) -> Path:
     """Where the outcomes of this tree are: of the program and of the stories as they are now."""
     digest = hashlib.sha256()
     for top in ("probes", "tui", "tests/incidents", "tests/support/incidents", "bench"):
@@ -74,7 +76,7 @@ def _folder(*, bare: bool) -> Path:
             if path.suffix in (".py", ".c", ".h"):
                 digest.update(path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "ebpftop-incidents" / (digest.hexdigest()[:12] + ("-bare" if bare else ""))
+    folder = cache / "ebpftop-incidents" / "".join([digest.hexdigest()[:12], *how])
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -95,19 +97,19 @@ def _values(outcome: Outcome) -> dict[str, object]:
     return {name: getattr(outcome, name) for name in outcome.__slots__}
 
 
-def _play(wanted: Wanted, folder: Path, *, bare: bool) -> None:
+def _play(wanted: Wanted, folder: Path, how: Sequence[str]) -> None:
     """Cold and calm ones each in namespaces of their own, the warm ones in one."""
     left = [w for w in wanted if w not in _known(folder)]
     for mode, name in left:
         if mode != WARM:
-            _apart(mode, [name], folder, bare=bare)
+            _apart(mode, [name], folder, how)
             _said(_known(folder).get((mode, name)), mode, name)
     if warm := [name for mode, name in left if mode == WARM]:
-        _apart(WARM, warm, folder, bare=bare)
+        _apart(WARM, warm, folder, how)
 
 
-def _apart(mode: str, names: Sequence[str], folder: Path, *, bare: bool) -> None:
-    arguments = [mode, str(folder), *names, *(["--bare"] if bare else [])]
+def _apart(mode: str, names: Sequence[str], folder: Path, how: Sequence[str]) -> None:
+    arguments = [mode, str(folder), *names, *how]
     subprocess.run(apart.command("bench.incident_play", arguments), cwd=ROOT, check=False)
     cgroup.sweep()
 
