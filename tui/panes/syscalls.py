@@ -10,6 +10,7 @@ from typing import NamedTuple
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.by_row import ByRow
+from probes.analysis.failing_calls import LEAST, LEAST_GRAVE, badness, failing_call
 from probes.analysis.history import Figure
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
@@ -25,20 +26,7 @@ from tui.toolkit.many import SomeRows, near, rates_in
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
-_GRAVE = frozenset({
-    "ECONNREFUSED", "ECONNRESET", "EDQUOT", "EHOSTUNREACH", "EIO", "EMFILE", "ENETUNREACH",
-    "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EROFS", "ETIMEDOUT",
-})  # fmt: skip
-"""Errnos that signal trouble even without a history."""
-_COMMON = frozenset(
-    {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
-)
-"""Errnos that programs live with: many of them are a warning at most."""
 _LEXICON = Lexicon()
-_SHARE = 0.25
-"""Share of the calls that must fail before a call is marked: else it is only called more often."""
-_MIN_ERRORS_PER_S = 5.0
-"""Errors a second below which nothing is marked."""
 _WAIT = frozenset({
     "accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "futex",
     "futex_waitv", "io_getevents", "io_uring_enter", "nanosleep", "pause", "poll", "ppoll",
@@ -51,7 +39,7 @@ _WAIT = frozenset({
 
 _FAILURES = Figure(
     "syscall-errors", "errors/s", Unit.COUNT, "syscalls", ByRow("errors", rate=True), wrong=True,
-    rule=Threshold(_MIN_ERRORS_PER_S),
+    rule=Threshold(LEAST),
 )  # fmt: skip
 _SLOW = Figure(
     "syscall-p99", "p99", Unit.NS, "syscalls", ByRow("p99_ns"),
@@ -71,7 +59,6 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     values = values_of(row)
     calls = row.rate("calls")
     values["share"] = row.rate("errors") / calls * 100 if calls else None
-    values["mostly"] = _mostly(row) / calls * 100 if calls else None
     failing, slow = _verdicts(view, row)
     mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
     instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
@@ -81,17 +68,7 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
 
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
     """Return the mark for its errors."""
-    if _grave(row):
-        return "bad"
-    if failing.since is None or row.rate("errors") < _SHARE * row.rate("calls"):
-        return ""
-    return "warn" if row["top_errno"] in _COMMON else "bad"
-
-
-def _mostly(row: SnapshotRow) -> float:
-    """Return errors a second of the most frequent errno; of all if its share is unknown."""
-    share = row["top_share"]
-    return row.rate("errors") * (share / 100 if isinstance(share, int | float) else 1)
+    return MARKS[badness(row, unusual=failing.since is not None)]
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
@@ -100,24 +77,14 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
     return view.verdict(_FAILURES, row.key), slow
 
 
-def _grave(row: SnapshotRow) -> bool:
-    """Return whether much of it fails, and in a way that is never harmless."""
-    least = max(_MIN_ERRORS_PER_S, row.rate("calls") / 3)
-    if row.rate("errors") < least:  # what follows is calculated on demand
-        return False
-    errors = _mostly(row)
-    return errors >= least and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
-
-
 class _Calls(NamedTuple):
     """Calls that need a look. failing: the worst of those that fail, with the marks for that.
 
-    slow: with their verdicts. marked: all that have a mark.
+    slow: with their verdicts.
     """
 
     failing: Sequence[tuple[SnapshotRow, str]]
     slow: Sequence[tuple[SnapshotRow, Verdict]]
-    marked: Sequence[SnapshotRow]
 
 
 def _looked(view: View) -> _Calls:
@@ -128,50 +95,52 @@ def _looked(view: View) -> _Calls:
     marks = {
         place: mark
         for place, (row, rate) in enumerate(zip(rows, errors, strict=True))
-        if (rate >= _MIN_ERRORS_PER_S or row.key in failing)
+        if (rate >= LEAST_GRAVE or row.key in failing)
         and (mark := _mark(row, view.verdict(_FAILURES, row.key)))
     }
-    slow = {
-        place: verdict
-        for place, row in enumerate(rows)
+    slow = [
+        (row, verdict)
+        for row in rows
         if row.key in stalling and (verdict := _verdicts(view, row)[1]).since is not None
-    }
-    weights = list(errors)
-    for place, mark in marks.items():
-        weights[place] += 1e6 * MARKS.index(mark)
+    ]
     some = [place for place, rate in enumerate(errors) if rate]
+    weights = {place: _weight(rows[place], marks.get(place, "")) for place in some}
     worst = nlargest(MOST_WORST, some, key=weights.__getitem__)
-    return _Calls(
-        [(rows[place], marks.get(place, "")) for place in worst],
-        [(rows[place], verdict) for place, verdict in slow.items()],
-        [rows[place] for place in sorted({*marks, *slow})],
-    )
+    return _Calls([(rows[place], marks.get(place, "")) for place in worst], slow)
 
 
 def _worst(view: View, most: int) -> list[Finding]:
     looked = view.once_read(_looked, "syscalls")
     worst = looked.failing[:most]
-    found = [_failing(view, row) for place, (row, mark) in enumerate(worst) if mark or not place]
+    some = [one for place, one in enumerate(worst) if one[1] or not place]
+    found = [_failing(view, row, mark) for row, mark in some]
     found += [_stalling(view, row, verdict) for row, verdict in looked.slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
 
 
-def _weight(view: View, row: SnapshotRow) -> float:
-    """Return how bad it is; greater is worse."""
-    mark = _mark(row, view.verdict(_FAILURES, row.key))
-    return row.rate("errors") + 1e6 * MARKS.index(mark)
+def _weight(row: SnapshotRow, mark: str) -> float:
+    """Return how bad it is; greater is worse. Ordinary answers come after all that failed."""
+    return failing_call(row).rate + 1e-6 * row.rate("errors") + 1e6 * MARKS.index(mark)
 
 
-def _failing(view: View, row: SnapshotRow) -> Finding:
-    verdict, record = view.verdict(_FAILURES, row.key), _record(view, row)
-    errors = row.rate("errors")
-    record = replace(record, mark=_mark(row, verdict))
-    why = f"{row['top_errno']}: {units.percent(record.number('mostly'))} of its calls fail"
+def _failing(view: View, row: SnapshotRow, mark: str) -> Finding:
+    verdict, record = view.verdict(_FAILURES, row.key), replace(_record(view, row), mark=mark)
+    found, errors = failing_call(row), row.rate("errors")
     callers = _callers(view, record.name)
-    why += f", by {callers}" if callers else ""
-    now = f"{units.count(errors)}/s"
-    weight = _weight(view, row)
-    return Finding(record, _FAILURES, row.key, verdict, "errors", now, why, weight)
+    why = f"{_share(row)} of its calls{f', by {callers}' if callers else ''}"
+    does = "fails" if found.errno else "errors"
+    now = f"{units.count(found.rate if found.errno else errors)}/s"
+    return Finding(record, _FAILURES, row.key, verdict, does, now, why, _weight(row, mark))
+
+
+def _share(row: SnapshotRow) -> str:
+    """Return the errno that tells most, and its share: "EMFILE 38%"."""
+    found = failing_call(row)
+    if found.errno:
+        return f"{found.errno} {units.percent(100 * found.by_errno)}"
+    errors, calls, percent = row.rate("errors"), row.rate("calls"), row["top_share"]
+    most = errors * (percent / 100 if isinstance(percent, int | float) else 1)
+    return f"{row['top_errno']} {units.percent(100 * most / calls if calls else None)}"
 
 
 def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
@@ -192,20 +161,23 @@ def _callers(view: View, syscall: str) -> str:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(view, row) for row in view.once_read(_looked, "syscalls").marked]
-    worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
-    if not worst:
+    looked = view.once_read(_looked, "syscalls")
+    failing = [(row, mark) for row, mark in looked.failing if mark]
+    if failing:
+        words = [f"{label(row['syscall'])}: {_words(row)}" for row, _ in failing[:2]]
+        return Trouble(failing[0][1], "; ".join(words))
+    if not looked.slow:
         return None
-    if worst[0].number("share") < 100 * _SHARE:
-        took = f"{label(worst[0].name)} takes {_time(worst[0], 'p99_ns')} (p99)"
-        return Trouble("warn", f"{took}, {worst[0].text('unusual_words')}")
-    words = [
-        f"{label(r.name)}: {units.count(r.number(_ERRORS))} errors/s "
-        f"({units.percent(r.number('share'))}), {_named(r)}"
-        for r in worst[:2]
-        if r.number("share") >= 100 * _SHARE
-    ]
-    return Trouble(worst[0].mark, "; ".join(words))
+    row, _ = max(looked.slow, key=lambda one: one[1].now)
+    record = _record(view, row)
+    took = f"{label(record.name)} takes {_time(record, 'p99_ns')} (p99)"
+    return Trouble("warn", f"{took}, {record.text('unusual_words')}")
+
+
+def _words(row: SnapshotRow) -> str:
+    found = failing_call(row)
+    rate = found.rate if found.errno else row.rate("errors")
+    return f"{label(_share(row))} of its calls, {units.count(rate)} errors/s"
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
@@ -216,6 +188,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
                 "Errors",
                 f"{units.count(record.number(_ERRORS))}/s, {_named(record)}",
             ),
+            *_told(record),
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
             *said(record),
         ]
@@ -225,6 +198,19 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     lines += graphs(PANE, view, record, width)
     lines += spread("Time in the call", "syscalls", record, "latency", width, units.duration, view)
     return lines
+
+
+def _told(record: TableRow) -> list[tuple[str, str]]:
+    """Return what the worst errno means, how much of the calls it is, and what to look at."""
+    if record.row is None:
+        return []
+    found = failing_call(record.row)
+    if not found.errno:
+        return []
+    meaning = found.meaning
+    told = [("Worst", f"{label(_share(record.row))} of its calls. {meaning.sentence}")]
+    look = f"sysctl {meaning.knob}" if meaning.knob else meaning.next
+    return [*told, ("Look at", look)] if look else told
 
 
 def _named(record: TableRow) -> str:

@@ -19,6 +19,7 @@ from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
+from tui.toolkit.pane import Pane
 from tui.widgets.live_table import LiveTable
 from tui.widgets.report import Report
 from tui.widgets.status_line import StatusFigures
@@ -190,9 +191,17 @@ class Renderer:
         if pane.summary is not None:
             text, role = pane.summary(session.view)
             return line((f" {text}", role))
-        if session.view.snapshots:
-            return line((" ok: nothing unusual here", "muted"))
-        return line((" waiting for the first numbers...", "muted"))
+        if not session.view.snapshots:
+            return line((" waiting for the first numbers...", "muted"))
+        left = session.view.learning(self._needs(pane)) * session.source.interval
+        if left:
+            text = f" nothing wrong so far: what is usual is known in {left:.0f} s"
+            return line((text, "muted"))
+        return line((" ok: nothing unusual here", "muted"))
+
+    def _needs(self, pane: Pane) -> set[str]:
+        """Return the hooks by which a pane is judged; the overview is by those of all."""
+        return set(pane.needs or [hook for each in self._place.panes for hook in each.needs])
 
     def _paint_tabs(self) -> None:
         tabs = []

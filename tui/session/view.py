@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
-from probes.analysis.anomaly import ManyVerdicts, Verdict
+from probes.analysis.anomaly import LEARN, ManyVerdicts, Verdict
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
@@ -130,6 +130,11 @@ class View:
     def series(self, figure: Figure, key: Hashable, most: int) -> list[float | None]:
         """Return at most `most` of the latest values."""
         return self.history.series(figure, key, self.ticks, most)
+
+    def learning(self, hooks: Iterable[str]) -> int:
+        """Return after how many readings what is usual is known of all these hooks; 0: it is."""
+        ticks = self.history.ticks if self.ticks is None else self.ticks
+        return max(0, LEARN - min([ticks[hook] for hook in hooks if hook in ticks], default=0))
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
         return self.history.verdict(figure, key, self.ticks)

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from probes.analysis.anomaly import CALM, Verdict
-from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.model import Refusal, State, Status
 from probes.sources.demo.source import Demo
 from tests.support.stage import playing, settle, step, text
-from tui.panes import panes, syscalls
+from tui.panes import panes
 from tui.screen.leases import Leases
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
@@ -206,27 +204,6 @@ async def test_words_that_do_not_fit_are_short_ones_not_cut_ones(key: str, words
         assert re.search(r"Unusual .* 00:00:2\d", text(app))
 
 
-@pytest.mark.parametrize(
-    ("errno", "errors", "unusual", "mark"),
-    [
-        ("ENOENT", 11, True, ""),
-        ("ENOENT", 60, True, "warn"),
-        ("ENOENT", 60, False, ""),
-        ("ECONNREFUSED", 60, False, "bad"),
-        ("ECONNREFUSED", 11, True, ""),
-        ("EINPROGRESS", 60, True, "bad"),
-    ],
-)
-def test_a_program_that_starts_is_no_incident(
-    errno: str, errors: float, unusual: bool, mark: str
-) -> None:
-    """More calls with their usual share of errors are only unusual; much that fails is wrong."""
-    values = {"syscall": "openat", "top_errno": errno, "top_share": 100.0}
-    row = SnapshotRow(("openat",), values, {"calls": 100.0, "errors": errors})
-    verdict = Verdict(100.0, errors, 1.0) if unusual else CALM
-    assert syscalls._mark(row, verdict) == mark
-
-
 async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -> None:
     """After a recording was gone back in, graphs end where it went to until they are read anew."""
     async with playing(until=20, ticks=5, pane="overview") as (app, pilot):
@@ -236,3 +213,11 @@ async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -
         (shown,) = app.session.live.of("tcp-rtt")
         assert shown is app.session.live.snapshots[shown.id]
         assert shown is not before[0]
+
+
+async def test_it_is_ok_only_once_what_is_usual_is_known() -> None:
+    """Before the demo's incident: first what is wrong by itself is looked for, then all."""
+    async with playing(size=(100, 30), ticks=3, until=4, pane="rtt") as (app, pilot):
+        assert "nothing wrong so far: what is usual is known in 12 s" in text(app)
+        await step(pilot, 12)
+        assert "ok: nothing unusual here" in text(app)

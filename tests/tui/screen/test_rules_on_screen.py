@@ -309,6 +309,22 @@ def test_drops_in_containers_and_at_no_device_are_shown_too(interface: str, name
     assert "NO_SOCKET" in said
 
 
+def test_another_namespace_s_drops_never_push_out_this_host_s() -> None:
+    """Although they are more, they come behind, in the overview and in the line above."""
+    view = View(catalogue(), History(()))
+    link = _snapshot(
+        HookId("interfaces"), {"ifindex": 2, "interface": "eth0"}, rates={"rx_dropped": 120.0}
+    )
+    view.snapshots = {s.id: s for s in (link, _elsewhere("if9 (netns 4026532246)"))}
+    pane = interfaces.PANE
+    assert pane.worst is not None
+    assert [f.record.name for f in pane.worst(view, 8)] == ["eth0", "if9 (netns 4026532246)"]
+    assert pane.trouble is not None
+    trouble = pane.trouble(view)
+    assert trouble is not None
+    assert trouble.text.startswith("eth0 drops")
+
+
 def test_counters_that_are_not_told_by_interface_say_nothing_of_one() -> None:
     """Without programs: a dash, not that nothing is dropped there."""
     drops = _elsewhere("-")

@@ -184,9 +184,15 @@ class _Looked(NamedTuple):
         return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
 
     @property
+    def rank(self) -> float:
+        """Its mark as a number; of two alike this host's own comes before another namespace's."""
+        elsewhere = self.row["kind"] == ELSEWHERE
+        return MARKS.index(self.mark) - 0.5 * (elsewhere and bool(self.mark))
+
+    @property
     def weight(self) -> float:
         """How bad it is; greater is worse."""
-        return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
+        return 1e6 * self.rank + sum(d.rate for d in self.drops.by)
 
 
 class _Interfaces:
@@ -317,7 +323,7 @@ def _trouble(view: View) -> Trouble | None:
     bad = [one for one in view.once_read(_looked, *_HOOKS).near.values() if one.mark]
     if not bad:
         return None
-    most = max(bad, key=lambda one: (one.mark == "bad", one.most))
+    most = max(bad, key=lambda one: (one.rank, one.most))
     drops = most.drops
     others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
