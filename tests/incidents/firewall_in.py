@@ -18,7 +18,10 @@ STORY = Story(
     tool="nft counter",
     happened=lambda _: counters.nft(),
     expected=Expected(
-        what=r"NETFILTER_DROP|firewall|nft", who=r"shopd", where=r"8080|eth1", belongs="eth1|8080"
+        what=r"NETFILTER_DROP|firewall|nft",
+        who=r"shopd",
+        where=r"8080|eth1",
+        belongs="eth1|no device|8080",
     ),
     quick=True,
 )

@@ -18,7 +18,10 @@ STORY = Story(
     tool="nft counter",
     happened=lambda _: counters.nft(),
     expected=Expected(
-        what=r"NETFILTER_DROP|firewall|nft", who="billing", where="5432", belongs="5432|eth1|EPERM"
+        what=r"NETFILTER_DROP|firewall|nft",
+        who="billing",
+        where="5432",
+        belongs="5432|eth1|no device|EPERM",
     ),
     quick=True,
 )

@@ -20,6 +20,6 @@ STORY = Story(
     happened=lambda _: counters.nft(),
     expected=Expected(
         what=r"NETFILTER_DROP|firewall|nft|reject", who="redis", where="6380|eth1",
-        belongs="eth1|6380",
+        belongs="eth1|no device|6380",
     ),
 )  # fmt: skip

@@ -24,7 +24,7 @@ STORY = Story(
     happened=_failed,
     expected=Expected(
         what=r"NEIGH|neighbour|next hop|unreachable", who="metricsd|backupd",
-        where=r"10\.77\.1\.99|eth1", belongs="10.77.1.99|eth1|EHOSTUNREACH",
+        where=r"10\.77\.1\.99|eth1", belongs="10.77.1.99|eth1|no device|EHOSTUNREACH",
     ),
     least=1,
 )  # fmt: skip

@@ -20,6 +20,6 @@ STORY = Story(
     happened=lambda _: counters.missing("eth1", "tx"),
     expected=Expected(
         what=r"carrier|link (is )?down|DEV_READY|cable", who="eth1|metricsd", where="eth1",
-        belongs="eth1",
+        belongs="eth1|no device",
     ),
 )  # fmt: skip

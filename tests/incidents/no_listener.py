@@ -17,7 +17,7 @@ STORY = Story(
     happened=lambda _: counters.nstat("UdpNoPorts"),
     expected=Expected(
         what=r"NO_SOCKET|no (socket|listener)|nobody listens", who=r"8125", where="eth1|8125",
-        belongs="eth1|UDP",
+        belongs="eth1|no device|UDP",
     ),
     least=50,
 )  # fmt: skip

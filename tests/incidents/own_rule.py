@@ -17,7 +17,10 @@ STORY = Story(
     tool="sent by the feeder, which the rule is for",
     happened=Stage.tally,
     expected=Expected(
-        what=r"\brule\b|ebpftop|dropping", who=r"9000|rule", where="eth1", belongs="eth1|9000"
+        what=r"\brule\b|ebpftop|dropping",
+        who=r"9000|rule",
+        where="eth1",
+        belongs="eth1|no device|9000",
     ),
     least=200,
     arguments=("--drop", "eth1: udp dport 9000 ttl 5m", "--drop-anyway"),

@@ -30,7 +30,7 @@ STORY = Story(
     happened=lambda _: counters.waiting(9091),
     expected=Expected(
         what=r"accept queue|wait(ing)? to be accepted", who="reportd", where="9091",
-        share=r"\d ?%|\d+ of \d+", belongs="9091|eth1",
+        share=r"\d ?%|\d+ of \d+", belongs="9091|eth1|no device",
     ),
     least=15,
 )  # fmt: skip

@@ -21,7 +21,7 @@ STORY = Story(
     happened=lambda _: counters.nstat("UdpInDatagrams"),
     expected=Expected(
         what=r"acme_meter.*(us|CPU|%|ns)", who="acme_meter|metering", where="eth1|acme_meter",
-        belongs="acme_meter|eth1",
+        belongs="acme_meter|eth1|no device",
     ),
     least=1000,
 )  # fmt: skip
