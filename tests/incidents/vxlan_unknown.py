@@ -37,6 +37,8 @@ STORY = Story(
     play=play,
     tool="sent by the peer, and none of it in ip -s vx0",
     happened=Stage.tally,
-    expected=Expected(what=r"VXLAN", who=r"vx0|eth1|4711", where=r"4789|eth1|vx0", belongs="eth1|no device"),
+    expected=Expected(
+        what=r"VXLAN", who=r"vx0|eth1|4711", where=r"4789|eth1|vx0", belongs="eth1|no device"
+    ),
     least=100,
 )  # fmt: skip
