@@ -19,7 +19,7 @@ MOST = LENGTH + TICKS
 _UNKNOWN = array("f", [math.nan])
 
 
-class _Part:
+class _BlockValues:
     """The values of a block: of each tick those of all its places, one after the other.
 
     Once many are complete, those that were the same at all ticks are kept once: `_steady`, by
@@ -100,7 +100,7 @@ class Series:
 
     def __init__(self, layout: ValueLayout) -> None:
         self._layout, self._rows = layout, layout.rows
-        self._parts: list[_Part] = []
+        self._parts: list[_BlockValues] = []
 
     def add(self, values: list[float] | NDArray[np.float64]) -> None:
         """Add the values of the rows of the latest tick."""
@@ -119,7 +119,7 @@ class Series:
         self._parts = [p for p in self._parts if p.block.begin > old]
         if self._parts:
             self._parts[-1].complete()
-        self._parts.append(_Part(block))
+        self._parts.append(_BlockValues(block))
 
     def _column(self, values: list[float] | NDArray[np.float64], width: int) -> array[float]:
         places = self._layout.places
