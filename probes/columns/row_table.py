@@ -48,7 +48,7 @@ class ColumnRows(Sequence[Row]):
         return zip(*[cells.values() for cells in self.cells], strict=True)
 
 
-class _Words(NamedTuple):
+class _KeyWords(NamedTuple):
     """Keys as 64-bit words. space: what comparable ones have in common.
 
     order: places by hash; hashes: in that order. Each hash occurs once.
@@ -214,7 +214,7 @@ class RowTable(Mapping[Key, Row]):
         return _found(mine, theirs)
 
     @cached_property
-    def _words(self) -> _Words | None:
+    def _words(self) -> _KeyWords | None:
         """The keys as words; None where they have none, or two have the same hash."""
         keys = [self.cells[place] for place in self._places]
         space = tuple([cells.space for cells in keys])
@@ -224,10 +224,10 @@ class RowTable(Mapping[Key, Row]):
         hashes = hashed(words)
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
-        return None if (hashes[1:] == hashes[:-1]).any() else _Words(space, words, order, hashes)
+        return None if (hashes[1:] == hashes[:-1]).any() else _KeyWords(space, words, order, hashes)
 
 
-def _found(mine: _Words, theirs: _Words) -> NDArray[np.intp]:
+def _found(mine: _KeyWords, theirs: _KeyWords) -> NDArray[np.intp]:
     """Return the place of each of mine in theirs, -1 for none."""
     hashes = hashed(mine.words)
     near = np.minimum(np.searchsorted(theirs.hashes, hashes), len(theirs.hashes) - 1)

@@ -32,7 +32,7 @@ from probes.toolkit.links import Made
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses, made, rows = _Addresses(), Made(opening), _Rows(opening)
+    addresses, made, rows = _Addresses(), Made(opening), _LinkRows(opening)
 
     def read() -> Reading:
         links = made.asked(route.links)
@@ -53,7 +53,7 @@ class _RowParts(NamedTuple):
     joining: Mapping[str, Value]
 
 
-class _Rows:
+class _LinkRows:
     """Rows of interfaces. Of most interfaces of a large host nothing changes."""
 
     def __init__(self, opening: Opening) -> None:

@@ -61,7 +61,7 @@ def _made(view: View) -> Sequence[TableRow]:
     snapshots = _snapshots(view)
     if sum([len(snapshot.rows) for snapshot in snapshots]) <= FEW:
         return [record for snapshot in snapshots for record in _of_hook(snapshot)]
-    parts = [_Part(s) for s in snapshots if s.status.state in _STANDING]
+    parts = [_Section(s) for s in snapshots if s.status.state in _STANDING]
     rows = _Joined(parts)
     failing = rows.column(_FAILED)
     assert failing is not None
@@ -69,7 +69,7 @@ def _made(view: View) -> Sequence[TableRow]:
     return ManyRecords(rows, _LEXICON, rows.record, marks=marks)
 
 
-class _Part:
+class _Section:
     """The rows of a hook; one for the hook itself if there is no row yet."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -124,7 +124,7 @@ def _dashed(texts: list[str], cells: Cells) -> list[str]:
 class _Joined:
     """The rows of several hooks, one after the other."""
 
-    def __init__(self, parts: Sequence[_Part]) -> None:
+    def __init__(self, parts: Sequence[_Section]) -> None:
         self._parts = parts
         self._begins = [0, *accumulate(part.number for part in parts)]
         self._columns: dict[str, Cells] = {}
@@ -139,7 +139,7 @@ class _Joined:
             self._columns[name] = reduce(joined, found)
         return self._columns[name]
 
-    def _find(self, place: int) -> tuple[_Part, int]:
+    def _find(self, place: int) -> tuple[_Section, int]:
         n = bisect_right(self._begins, place) - 1
         return self._parts[n], place - self._begins[n]
 

@@ -16,7 +16,7 @@ from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line
 from tui.table.many_records import Lexicon, ManyRecords, Part
-from tui.table.snapshot_rows import Chosen, SnapshotRows
+from tui.table.snapshot_rows import ChosenRows, SnapshotRows
 from tui.toolkit.detail import heading, pairs
 from tui.toolkit.many import SomeRows, places_with
 from tui.toolkit.pane import Pane, Trouble
@@ -71,7 +71,7 @@ def _of_many(
         "name": [_name(*end) for end in ends],
     }
     return ManyRecords(
-        Chosen(SnapshotRows(view.catalogue["sources"], rows), places),
+        ChosenRows(SnapshotRows(view.catalogue["sources"], rows), places),
         _LEXICON,
         lambda place: _record(some.row(place), total, rules),
         own={name: cells_of(values) for name, values in own.items()},

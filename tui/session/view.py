@@ -34,7 +34,7 @@ class Decided(NamedTuple):
     time: float = 0.0
 
 
-class _Answer(NamedTuple):
+class _Computed(NamedTuple):
     """What was found out about some snapshots, which are kept, so that no other has their ids."""
 
     stamp: object
@@ -71,7 +71,7 @@ class View:
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _of_readings: dict[Callable[[View], Any], _Answer] = field(
+    _of_readings: dict[Callable[[View], Any], _Computed] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -117,7 +117,7 @@ class View:
         stamp = list(map(id, read)), self.history, self.ticks, self.dropping
         known = self._of_readings.get(ask)
         if known is None or known.stamp != stamp:
-            known = self._of_readings[ask] = _Answer(stamp, read, ask(self))
+            known = self._of_readings[ask] = _Computed(stamp, read, ask(self))
         found: T = known.answer
         return found
 

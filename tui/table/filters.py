@@ -60,7 +60,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class RowFilter:
     """A test of records that all conditions are true of."""
 
     terms: Sequence[Term]
@@ -80,7 +80,7 @@ def _all_of(flags: Sequence[Flags]) -> Flags:
 
 def kept_of(keep: Test, records: ManyRecords) -> Flags:
     """Return which records a test keeps."""
-    if isinstance(keep, Filter):
+    if isinstance(keep, RowFilter):
         return keep.among(records)
     return np.array([keep(record) for record in records], bool)
 
@@ -117,7 +117,7 @@ def parse_so_far(
 
 
 def _all(terms: Sequence[Term]) -> Test | None:
-    return Filter(terms) if terms else None
+    return RowFilter(terms) if terms else None
 
 
 def reading(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Span:

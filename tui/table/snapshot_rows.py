@@ -73,7 +73,7 @@ class SnapshotRows:
         return cells_of([row.values[name] for row in rows])
 
 
-class Chosen:
+class ChosenRows:
     """Some of those rows, in an order. places: theirs."""
 
     def __init__(self, rows: SnapshotRows, places: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +32,6 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Paste
 from textual.strip import Strip
 
-from probes.kernel.signals import blocked
 from tui.terminal import leaving
 from tui.terminal.typed import Flood, Pasted
 
@@ -247,7 +246,7 @@ class Driver(LinuxDriver):
     def stop_application_mode(self) -> None:
         if not self._up:
             return
-        with blocked({signal.SIGTTOU}):  # in the background, it would be stopped
+        with _unstopped():
             if not leaving.in_foreground(self.fileno):
                 self.attrs_before = None  # the shell has set its own
             if self._mouse_pixels:
@@ -261,7 +260,7 @@ class Driver(LinuxDriver):
         self._up = False
         self.output.force(GIVE_BACK)
         if self.attrs_before is not None and leaving.in_foreground(self.fileno):
-            with blocked({signal.SIGTTOU}):  # in the background, it would be stopped
+            with _unstopped():
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
 
     def want_mouse(self, wanted: bool) -> None:
@@ -341,6 +340,20 @@ class Driver(LinuxDriver):
                 self.give_back()
         self._up = False
         self.output.close()
+
+
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """Keep the process from being stopped when it sets the terminal in the background."""
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    except OSError:  # a filter on system calls
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def smallest(update: ChopsUpdate, console: Console, without: Container[int] = ()) -> str:

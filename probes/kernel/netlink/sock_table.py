@@ -21,13 +21,11 @@ _ADDRESSES = {"laddr": 8, "raddr": 24}
 _COOKIE = (44, 48)
 # struct tcp_info
 _INFO = {"srtt_us": 68, "retransmits": 100, "min_us": 148}
-SOCKETS = np.dtype(
-    [
-        *[(name, "u1", (16,)) for name in _ADDRESSES],
-        *[(name, "=u4") for name in (*_PORTS, *_NUMBERS, *_INFO)],
-        ("cookie", "=u8"),
-    ]
-)
+SOCKETS = [
+    *[(name, "u1", (16,)) for name in _ADDRESSES],
+    *[(name, "=u4") for name in (*_PORTS, *_NUMBERS, *_INFO)],
+    ("cookie", "=u8"),
+]
 """A socket: addresses of 16 bytes, IPv4 ones mapped; what the kernel does not tell is 0."""
 
 

@@ -12,7 +12,7 @@ EARLY = 0.25
 """Seconds between the two readings that give the first rates."""
 
 
-class Pace:
+class ReadingPace:
     """The moments of reading of a live source. interval: seconds from one to the next."""
 
     def __init__(self, interval: Callable[[], float]) -> None:

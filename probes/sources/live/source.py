@@ -32,7 +32,7 @@ from probes.sources.live.background import BackgroundTasks
 from probes.sources.live.children import growth
 from probes.sources.live.following import InterfaceFollower
 from probes.sources.live.interfaces import Interfaces
-from probes.sources.live.pace import Pace
+from probes.sources.live.pace import ReadingPace
 from probes.sources.live.reading import Readings
 from probes.sources.live.room import COMPILER
 from probes.sources.live.wanted import Wanted
@@ -115,7 +115,7 @@ class Live:
         self._make_workers()
         self._stats: int | None = None
         self._ledger = budget.Ledger(budget.DEFAULT if percent is None else percent)
-        self._pace = Pace(lambda: self.interval)
+        self._pace = ReadingPace(lambda: self.interval)
 
     def _make_workers(self) -> None:
         # Climbs may block for seconds each; readers must never wait behind them. With more

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from probes.sources.live.pace import EARLY, Pace
+from probes.sources.live.pace import EARLY, ReadingPace
 
 LEAST = 0.9
 """The share of a wait that a timer may be early by, at most."""
 
 
-async def _moments(pace: Pace, count: int) -> list[float]:
+async def _moments(pace: ReadingPace, count: int) -> list[float]:
     begin, found = time.monotonic(), []
     for _ in range(count):
         await pace.wait()
@@ -25,7 +25,7 @@ async def _moments(pace: Pace, count: int) -> list[float]:
 @pytest.mark.parametrize("after", [0.0, 0.2, 0.55, 0.8])
 async def test_what_has_just_been_attached_is_read_twice_at_once(after: float) -> None:
     """And again only when there was time for rates that are not of chance."""
-    pace = Pace(lambda: 0.6)
+    pace = ReadingPace(lambda: 0.6)
     asyncio.get_running_loop().call_later(after, pace.all_stand)
     moments = await _moments(pace, 6)
     first = next(n for n, moment in enumerate(moments) if moment >= after * LEAST)
@@ -35,14 +35,14 @@ async def test_what_has_just_been_attached_is_read_twice_at_once(after: float) -
 
 
 async def test_hooks_are_read_together() -> None:
-    pace = Pace(lambda: 0.3)
+    pace = ReadingPace(lambda: 0.3)
     asyncio.get_running_loop().call_later(0.1, pace.all_stand)
     both = await asyncio.gather(_moments(pace, 4), _moments(pace, 4))
     assert all(abs(a - b) < 0.2 for a, b in zip(*both, strict=True))
 
 
 async def test_the_early_readings_come_once() -> None:
-    pace = Pace(lambda: 0.4)
+    pace = ReadingPace(lambda: 0.4)
     pace.all_stand()
     await _moments(pace, 2)
     pace.all_stand()

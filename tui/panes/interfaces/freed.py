@@ -24,7 +24,7 @@ _KIND = ("reason", "location", "trait", "counts")
 _LEXICON = Lexicon()
 
 
-class Freed(NamedTuple):
+class DropsOfReason(NamedTuple):
     """Packets a second that the kernel frees at an interface.
 
     layer: where the program sat that dropped them, "XDP" or "TC"; "" if the kernel dropped them.
@@ -42,10 +42,10 @@ class Drop(NamedTuple):
     row: SnapshotRow
 
 
-ByInterface = Mapping[str, Sequence[Freed]]
+ByInterface = Mapping[str, Sequence[DropsOfReason]]
 
 
-class _Kind(NamedTuple):
+class _DropKind(NamedTuple):
     """Whether somebody waited for such packets, or nobody did; neither: they are not counted."""
 
     lost: bool
@@ -54,13 +54,13 @@ class _Kind(NamedTuple):
 
 
 @lru_cache(4096)
-def _kind_of(reason: str, location: str, trait: Value, counts: Value) -> _Kind:
+def _kind_of(reason: str, location: str, trait: Value, counts: Value) -> _DropKind:
     values = {"reason": reason, "location": location, "trait": trait, "counts": counts}
     layer = _LAYERS.get(stage_of(reason, function_of(location)), "")
-    return _Kind(is_lost(values), is_ordinary(values), layer)
+    return _DropKind(is_lost(values), is_ordinary(values), layer)
 
 
-def _kind(row: SnapshotRow) -> _Kind:
+def _kind(row: SnapshotRow) -> _DropKind:
     known = row.stored
     return _kind_of(
         str(known["reason"]), str(known["location"]), known.get("trait"), known.get("counts")
@@ -95,13 +95,15 @@ def _remembered(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
 
 
 def _of_few(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
-    lost: dict[str, list[Freed]] = {}
-    ordinary: dict[str, list[Freed]] = {}
+    lost: dict[str, list[DropsOfReason]] = {}
+    ordinary: dict[str, list[DropsOfReason]] = {}
     for row in rows:
         kind = _kind(row)
         if kind.lost or kind.ordinary:
             into = lost if kind.lost else ordinary
-            one = Freed(row.rates.get("packets") or 0, str(row.stored["reason"]), kind.layer)
+            one = DropsOfReason(
+                row.rates.get("packets") or 0, str(row.stored["reason"]), kind.layer
+            )
             into.setdefault(place_of(row.stored["interface"]), []).append(one)
     for found in (*lost.values(), *ordinary.values()):
         found.sort(key=lambda one: -one.rate)
@@ -123,17 +125,17 @@ def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
     counted = target >= 0
     target, rates = target[counted], rates[order][counted]
     sums, begin = np.bincount(target, rates), np.unique(target, return_index=True)[1]
-    lost: dict[str, list[Freed]] = {}
-    ordinary: dict[str, list[Freed]] = {}
+    lost: dict[str, list[DropsOfReason]] = {}
+    ordinary: dict[str, list[DropsOfReason]] = {}
     named = list(numbers)
     for number in target[np.sort(begin)].tolist():
         is_one_lost, name, reason, layer = named[number]
-        one = Freed(float(sums[number]), reason, layer)
+        one = DropsOfReason(float(sums[number]), reason, layer)
         (lost if is_one_lost else ordinary).setdefault(name, []).append(one)
     return lost, ordinary
 
 
-def _kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[tuple[Value, str, _Kind]]]:
+def _kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[tuple[Value, str, _DropKind]]]:
     """Return each row's number, and the interface, reason and kind behind each number."""
     columns = ("interface", *_KIND)
     group, begin = grouped(rows, _LEXICON, *columns)
@@ -168,10 +170,10 @@ def _many_at(rows: ManyRows, interface: str) -> tuple[Sequence[Drop], Sequence[D
     lost = np.array([at and kind.lost for at, (_, _, kind) in zip(here, kinds, strict=True)])
     freely = np.array([at and kind.ordinary for at, (_, _, kind) in zip(here, kinds, strict=True)])
     found = [order[wanted[group][order]].tolist() for wanted in (lost, freely)]
-    return _Drops(rows, found[0]), _Drops(rows, found[1])
+    return _DropList(rows, found[0]), _DropList(rows, found[1])
 
 
-class _Drops(Sequence[Drop]):
+class _DropList(Sequence[Drop]):
     """Drops at some places, made where they are asked for."""
 
     def __init__(self, rows: ManyRows, places: list[int]) -> None:

@@ -140,7 +140,7 @@ def _made(view: View) -> Sequence[TableRow]:
     )
 
 
-def _columns(view: View, looked: _Interfaces) -> dict[str, Cells]:
+def _columns(view: View, looked: _LookedAt) -> dict[str, Cells]:
     """Return the columns that records have and rows have not."""
     quiet, number = looked.droppers.quiet, len(looked.rows)
     drops = {place: one.drops for place, one in looked.near.items()}
@@ -195,7 +195,7 @@ class _Looked(NamedTuple):
         return 1e6 * self.rank + sum(d.rate for d in self.drops.by)
 
 
-class _Interfaces:
+class _LookedAt:
     """All interfaces, of which most are quiet and need no closer look.
 
     near: the others, by their places in `rows`. links: what each link counts as dropped a second.
@@ -242,7 +242,7 @@ class _Interfaces:
         return nlargest(most, map(self.at, places), key=lambda one: one.weight)
 
 
-def _looked(view: View) -> _Interfaces:
+def _looked(view: View) -> _LookedAt:
     """Look at each interface.
 
     Those of other network namespaces (containers), of which nothing else is known here, are added
@@ -251,7 +251,7 @@ def _looked(view: View) -> _Interfaces:
     droppers, rows = Droppers(view), view.rows("interfaces")
     strange = droppers.elsewhere({str(row.stored["interface"]) for row in rows})
     rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
-    return _Interfaces(view, rows, droppers)
+    return _LookedAt(view, rows, droppers)
 
 
 def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
