@@ -214,6 +214,12 @@ def test_few_rows_are_read_and_shown_without_numpy() -> None:
     assert "numpy" not in loaded
 
 
+def test_panes_are_there_without_numpy() -> None:
+    """The first paint waits for nothing that only many rows need."""
+    code = "import tui.panes as p; p.panes({}); import tui.widgets.live_table"
+    assert "numpy" not in _loaded(code)
+
+
 def test_without_numpy_one_sentence_says_what_to_do() -> None:
     code = "import sys; sys.modules['numpy'] = None; from tui import cli; sys.exit(cli.main())"
     done = subprocess.run(

@@ -59,10 +59,14 @@ class Lexicon:
 
     def __init__(self, *name: Part) -> None:
         self.name = name
-        self._parts = [Vocabulary(part.text) for part in name]
         self._columns: dict[str, Vocabulary] = {}
         self._read: list[_Ranked] = []
         self._order: NDArray[np.intp] | None = None
+
+    @cached_property
+    def _parts(self) -> Sequence[Vocabulary]:
+        """The parts of names: made for the first names, as a few rows do without arrays."""
+        return [Vocabulary(part.text) for part in self.name]
 
     def column(self, name: str, cells: Cells) -> Words:
         """Return a column's texts, as `str` makes them."""
