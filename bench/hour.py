@@ -27,7 +27,7 @@ LOOK = 5.0
 """Seconds from one look to the next: what ends between two is not counted."""
 
 
-class Part(NamedTuple):
+class Stretch(NamedTuple):
     """Bytes of the program, and with what it started; CPU of these, and the load's: shares of one.
 
     At the end of a part of the time, and in it.
@@ -60,7 +60,7 @@ def main() -> None:
     _compare(_measured(arguments))
 
 
-def _measured(arguments: argparse.Namespace) -> list[Part]:
+def _measured(arguments: argparse.Namespace) -> list[Stretch]:
     whole = arguments.minutes * 60
     limit = ["--memory", str(arguments.memory)] if arguments.memory else []
     environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -78,15 +78,15 @@ def _measured(arguments: argparse.Namespace) -> list[Part]:
         load.wait()
 
 
-def _parts(terminal: Terminal, load: int, seconds: float) -> list[Part]:
-    ours, theirs, parts = Tree(terminal.pid), Tree(load), list[Part]()
+def _parts(terminal: Terminal, load: int, seconds: float) -> list[Stretch]:
+    ours, theirs, parts = Tree(terminal.pid), Tree(load), list[Stretch]()
     spent, began = (ours.look(), theirs.look()), time.monotonic()
     for number in range(1, PARTS + 1):
         _watch(terminal, ours, terminal.started + number * seconds)
         before, since = spent, began
         spent, began = (ours.look(), theirs.look()), time.monotonic()
         cpu, pace = [(now - was) / (began - since) for now, was in zip(spent, before, strict=True)]
-        parts.append(Part(*ours.resident(), cpu, pace))
+        parts.append(Stretch(*ours.resident(), cpu, pace))
         print(f"{number * seconds / 60:<10.4g}{parts[-1]}", flush=True)
     return parts
 
@@ -101,7 +101,7 @@ def _watch(terminal: Terminal, tree: Tree, end: float) -> None:
             raise SystemExit("the program ended")
 
 
-def _compare(parts: list[Part]) -> None:
+def _compare(parts: list[Stretch]) -> None:
     early, later, last = parts[0], parts[1], parts[-1]
     for what, then, now in (
         ("RSS", early.own, last.own),

@@ -27,7 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `ebpftop` and return its exit status."""
     streams.make_ready()
     threading.stack_size(1 << 20)  # 8 MB each do not fit in a bounded address space
-    little_memory.prepare()
     threading.excepthook, sys.unraisablehook = _told, little_memory.unraisable
     try:
         status = _run(sys.argv[1:] if argv is None else argv)

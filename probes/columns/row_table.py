@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.columns.cells import Cells, cells_of, joined
+from probes.columns.cells import Cells, cells_of, differ, joined
 from probes.columns.groups import alike, hashed
 from probes.model import Key, Row, Value
 
@@ -97,6 +97,19 @@ class RowTable(Mapping[Key, Row]):
     def keys_of(self, columns: Sequence[Sequence[Value]]) -> Iterator[Key]:
         """Return the keys, of which each column's values were made already."""
         return self._joined([columns[place] for place in self._places])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, RowTable) and len(self) == len(other):
+            pairs = zip(self.cells, other.cells, strict=False)
+            if self.keyed_like(other) and not any(differ(*pair).any() for pair in pairs):
+                return True  # else they may be in another order
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def keyed_like(self, other: RowTable) -> bool:
+        """Return whether another table has as many columns, and the same for its keys."""
+        return len(self.cells) == len(other.cells) and self._places == other._places
 
     def __reversed__(self) -> Iterator[Key]:
         return map(self.key, range(len(self) - 1, -1, -1))

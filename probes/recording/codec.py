@@ -50,6 +50,8 @@ SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
 """The code of integers of one octet; and the integers that Python has already."""
 BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in CODES.items())
 """Of integers of each size: tag, code of `array`, and the least that does not fit."""
+_SIZES = tuple((tag, array(code).itemsize, bound) for tag, code, bound in BOUNDS)
+_INT, _STR = {int}, {str}
 _SWAP = sys.byteorder == "big"
 
 TOO_LARGE = "a moment is larger than --memory has room for"
@@ -68,6 +70,9 @@ class Writer:
         self.data = bytearray()
 
     def size(self, number: int) -> None:
+        if number <= 0x7F:
+            self.data.append(number)
+            return
         while number > 0x7F:
             self.data.append(number & 0x7F | 0x80)
             number >>= 7
@@ -120,9 +125,9 @@ class Writer:
             self.data.append(SAME)
             return
         types = set(map(type, now))
-        if before is None and types == {str}:
+        if before is None and types == _STR:
             self._texts(now)  # type: ignore[arg-type]
-        elif types == {int} and (before is None or set(map(type, before)) == {int}):
+        elif types == _INT and (before is None or set(map(type, before)) == _INT):
             self._integers(now, before)
         elif types == {tuple} and (before is None or set(map(type, before)) == {tuple}):
             self._tuples(now, before)  # type: ignore[arg-type]
@@ -139,11 +144,23 @@ class Writer:
 
     def _integers(self, now: Column, before: Column | None) -> None:
         steps = now if before is None else list(map(sub, now, before))
+        if len(steps) == 1:
+            self._integer(now, before, steps[0])  # type: ignore[arg-type]
+            return
         low, high = min(steps), max(steps)  # type: ignore[type-var]
         for tag, code, bound in BOUNDS:
             if -bound <= low and high < bound:  # type: ignore[operator]
                 self.data.append(tag)
                 self.data += _planes(code, steps)  # type: ignore[arg-type]
+                return
+        self._singly(now, before)
+
+    def _integer(self, now: Column, before: Column | None, step: int) -> None:
+        """Write a column of one row, as most headers are."""
+        for tag, size, bound in _SIZES:
+            if -bound <= step < bound:
+                self.data.append(tag)
+                self.data += step.to_bytes(size, "little", signed=True)
                 return
         self._singly(now, before)
 
@@ -174,7 +191,10 @@ class Writer:
             last = i
 
     def _value(self, value: Value) -> None:
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        if type(value) is int:
+            self.data += b"i"
+            self.number(value)
+        elif value is None or (isinstance(value, float) and not math.isfinite(value)):
             self.data += b"n"
         elif isinstance(value, str):
             self.data += b"s"
@@ -422,6 +442,8 @@ _VALUES: dict[int, Callable[[Reader], Value]] = {
 
 def _planes(code: str, numbers: Sequence[int]) -> bytes:
     """Return all lowest octets, then all next ones: small or similar values compress well."""
+    if code == SMALL:
+        return array(code, numbers).tobytes()
     packed = array(code, numbers)
     if _SWAP:
         packed.byteswap()

@@ -36,7 +36,7 @@ from probes.recording.encoder import (
     Tick,
     bits_of,
 )
-from probes.recording.read_tables import Part, read_tables
+from probes.recording.read_tables import DecodedPart, read_tables
 from probes.units import printable
 
 if TYPE_CHECKING:
@@ -294,7 +294,9 @@ def _read_rows(
     """Return the rows of each sample, as columns where one has many."""
     width = len(layout.names)
     if any(h.numbers.rows > FEW for h in headers):
-        parts = [Part(h.numbers.rows, h.before.rows if h.before else {}, h.order) for h in headers]
+        parts = [
+            DecodedPart(h.numbers.rows, h.before.rows if h.before else {}, h.order) for h in headers
+        ]
         return read_tables(data, parts, width, layout.keys)
     base: list[Row] = []
     for h in headers:

@@ -52,6 +52,9 @@ def _the_same(before: tuple[Sample, ...] | None, now: tuple[Sample, ...]) -> boo
     return [s.time for s in before] == [s.time for s in now] and before == now
 
 
+_BITS, _REAL = struct.Struct("<q"), struct.Struct("<d")
+
+
 class Layout(NamedTuple):
     """The layout of a hook's rows: names, the places of the key's columns; and its log's names."""
 
@@ -81,13 +84,13 @@ class Clock:
         self.bits += step
         if not 0 <= self.bits < 0x7FF0 << 48:
             return None
-        (time,) = struct.unpack("<d", struct.pack("<q", self.bits))
+        (time,) = _REAL.unpack(_BITS.pack(self.bits))
         return float(time)
 
 
 def bits_of(time: float) -> int:
-    (bits,) = struct.unpack("<q", struct.pack("<d", time))
-    return int(bits)
+    bits: int = _BITS.unpack(_REAL.pack(time))[0]
+    return bits
 
 
 class Encoder:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Part(NamedTuple):
+class DecodedPart(NamedTuple):
     """The rows of one sample. order: each one's place before, from 1 on; 0: new; None: the same."""
 
     number: int
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 def read_tables(
-    data: Reader, parts: Sequence[Part], width: int, keys: tuple[int, ...]
+    data: Reader, parts: Sequence[DecodedPart], width: int, keys: tuple[int, ...]
 ) -> list[Mapping[Key, Row]]:
     """Read the rows of all parts: those that were there before, then the new ones."""
     order = [part.places() for part in parts]
@@ -48,7 +48,7 @@ def read_tables(
     return made
 
 
-def _kept(part: Part, at: NDArray[Any], width: int) -> Sequence[Cells]:
+def _kept(part: DecodedPart, at: NDArray[Any], width: int) -> Sequence[Cells]:
     """Return what those rows were that were there before, in the order in which they are now."""
     before = part.before
     if not before:
@@ -82,7 +82,7 @@ def _mixed(old: Sequence[Cells], new: Sequence[Cells], at: NDArray[Any]) -> list
     return [joined(was, now).at(places) for was, now in zip(old, new, strict=True)]
 
 
-def _table(part: Part, cells: Sequence[Cells], keys: tuple[int, ...]) -> Mapping[Key, Row]:
+def _table(part: DecodedPart, cells: Sequence[Cells], keys: tuple[int, ...]) -> Mapping[Key, Row]:
     before = part.before
     if part.order is None and isinstance(before, RowTable) and before.has_keys_of(cells):
         table = before.with_cells(cells)

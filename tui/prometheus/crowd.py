@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells
 from probes.columns.row_table import RowTable
-from tui.prometheus.groups import Groups, NoGroups, Sums, activity, are_summed
+from tui.prometheus.groups import LabelGroups, NoLabels, Sums, activity, are_summed
 from tui.prometheus.increments import Grown, Increments
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Labels = tuple[str, ...]
 Busy = tuple[float, float]
 
 
-class Named(Protocol):
+class RowLabels(Protocol):
     """What is known of a hook's columns; a `totals.Shape` is one."""
 
     def labels_of(self, target: str | None, reading: Increments, row: int) -> Labels: ...
@@ -32,11 +32,11 @@ class Named(Protocol):
         ...
 
 
-class Many:
+class GroupedReading:
     """A reading of many rows: its groups, and what was added, by column."""
 
     def __init__(
-        self, groups: Groups, added: Sequence[Cells], levels: Sequence[tuple[Cells, bool]]
+        self, groups: LabelGroups, added: Sequence[Cells], levels: Sequence[tuple[Cells, bool]]
     ) -> None:
         """Take columns. levels: and whether the greatest is wanted, rather than the sum."""
         self.groups, self._added, self._levels = groups, added, levels
@@ -49,7 +49,7 @@ class Many:
         reading: Increments,
         sums: Iterable[int],
         levels: Iterable[tuple[int, bool]],
-    ) -> Many | None:
+    ) -> GroupedReading | None:
         """Return a reading's; None where rows are to be taken one by one."""
         table = reading.rows
         if not isinstance(table, RowTable) or not len(table):
@@ -59,8 +59,8 @@ class Many:
         if len(added) < len([*sums]) or not all(map(are_summed, [*added, *(c for c, _ in gauges)])):
             return None
         try:
-            return cls(Groups(table, named), added, gauges)
-        except NoGroups:
+            return cls(LabelGroups(table, named), added, gauges)
+        except NoLabels:
             return None
 
     def by_slot(self, slots: NDArray[np.intp]) -> Iterator[tuple[int, list[Grown], list[Grown]]]:
@@ -78,7 +78,7 @@ class Many:
 class Crowd:
     """The groups of one target's readings: how busy each is, its class, and which have a place."""
 
-    def __init__(self, shape: Named, target: str | None) -> None:
+    def __init__(self, shape: RowLabels, target: str | None) -> None:
         self._shape, self._target = shape, target
         self._reading: Increments | None = None
         self._names: RowTable | None = None
@@ -93,7 +93,9 @@ class Crowd:
 
     # -- from one reading to the next ------------------------------------------------------------
 
-    def read(self, reading: Increments, many: Many, fading: float, rows: Iterable[Labels]) -> None:
+    def read(
+        self, reading: Increments, many: GroupedReading, fading: float, rows: Iterable[Labels]
+    ) -> None:
         """Take the groups of a reading. rows: those that have a place, not all of them known here.
 
         fading: by how much earlier activity counts.

@@ -1,7 +1,7 @@
 """A reading for export as columns: its rows by their labels, without a Python value for each.
 
-Rows with the same labels are a group. `Names` has a row for each group; `Groups` adds up what the
-rows of chosen groups have, and of all others together.
+Rows with the same labels are a group. `Sums` adds up what the rows of each chosen group have, and
+what all others have together.
 """
 
 from __future__ import annotations
@@ -11,51 +11,38 @@ from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, TupleCells
+from probes.columns.groups import alike
 from probes.columns.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Number = int | float | tuple[int, ...] | None
-_MIX, _FOLD = 0x9E3779B97F4A7C15, 29
 _SAFE = 1 << 57
 """Sums below it can be added up, those of 32 columns."""
 
 
-class NoGroups(Exception):
+class NoLabels(Exception):
     """The labels have no words: rows are exported one by one."""
 
 
-class Groups:
+class LabelGroups:
     """The groups of a table's rows. labels: the columns that name a row.
 
     names: a row for each group, in the order of their first rows. first: these rows' places. of:
-    the group of each row. Raises NoGroups.
+    the group of each row. Raises NoLabels.
     """
 
     def __init__(self, table: RowTable, labels: Sequence[int]) -> None:
         cells = [table.cells[place] for place in labels]
-        if not cells or any(c.space is None for c in cells) or not len(table):
-            raise NoGroups
-        hashes = _hashed(np.column_stack([c.words() for c in cells]))
-        _, first, of = np.unique(hashes, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        rank = np.empty(len(order), np.intp)
-        rank[order] = np.arange(len(order))
-        self.first: NDArray[np.intp] = first[order]
-        self.of: NDArray[np.intp] = rank[of.reshape(-1)]
+        found = alike(cells) if cells and len(table) else None
+        if found is None:
+            raise NoLabels
+        self.first, self.of = found
         self.names = RowTable([c.at(self.first) for c in cells], tuple(range(len(cells))))
 
     def __len__(self) -> int:
         return len(self.first)
-
-
-def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = np.zeros(len(words), "u8")
-    for column in words.T:
-        mixed = (mixed ^ column) * np.uint64(_MIX)
-        mixed ^= mixed >> np.uint64(_FOLD)
-    return mixed
 
 
 class Sums:

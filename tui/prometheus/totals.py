@@ -22,7 +22,7 @@ from typing import TypeVar
 from probes.analysis.moved import bases
 from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
-from tui.prometheus.crowd import Busy, Crowd, Labels, Many
+from tui.prometheus.crowd import Busy, Crowd, GroupedReading, Labels
 from tui.prometheus.increments import Grown, Increments
 
 STAY = 300.0
@@ -191,7 +191,7 @@ class Totals:
         elapsed = sample.time - before.time if before is not None else 0.0
         shape = self._shape
         levels = [(i, c.unit in _TIMES) for i, c in shape.levels]
-        many = Many.of(shape.named, reading, [i for i, _ in shape.sums], levels)
+        many = GroupedReading.of(shape.named, reading, [i for i, _ in shape.sums], levels)
         if many is None:
             self._take_rows(sample, reading, elapsed)
         else:
@@ -227,7 +227,9 @@ class Totals:
 
     # -- many rows -----------------------------------------------------------------------------
 
-    def _take_many(self, sample: Sample, reading: Increments, many: Many, elapsed: float) -> None:
+    def _take_many(
+        self, sample: Sample, reading: Increments, many: GroupedReading, elapsed: float
+    ) -> None:
         fading = 0.5 ** (elapsed / HALF_LIFE)
         self._fade(fading)
         crowd = self._crowd
@@ -261,7 +263,7 @@ class Totals:
             left -= 1
         crowd.settle(self.rows)
 
-    def _count(self, crowd: Crowd, many: Many, now: float) -> None:
+    def _count(self, crowd: Crowd, many: GroupedReading, now: float) -> None:
         slots, classes = crowd.slots(self.rows)
         places, behind = list(self.rows.values()), len(self.rows)
         rests = {n: self._rest_of_class(crowd.classes[n]) for n in classes}

@@ -29,6 +29,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from probes.errors import as_refusal
+from tui.terminal import allocator
 
 LIMIT = 2.2
 """Seconds from the request to leave to the end of the process."""
@@ -364,6 +365,7 @@ def begun() -> bool:
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Run the program, watched, and end the process with its exit status."""
+    allocator.prepare()  # before the threads that watch
     with ExitStack() as stack:
         try:
             watch = stack.enter_context(watching())

@@ -20,6 +20,7 @@ from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 from tests.probes.recording.test_cell_writer import HOOK, HOOKS, LEVELS, STATUS, Host
+from tests.support.calls_made import calls_made
 
 EVERY = 6
 """Frames from one key frame to the next."""
@@ -171,3 +172,36 @@ def test_columns_of_another_version_are_fitted_without_rows() -> None:
     assert list(fitted.rows) == list(sample.rows)
     place = HOOK.places.names.index("calls")
     assert {row[place] for row in fitted.rows.values()} == {None}
+
+
+def _growing(rows: int) -> list[bytes]:
+    """Frames of so many rows, of which a third counts, a few come, and a few go."""
+    encoder, frames = Encoder(HOOKS), []
+    for turn in range(4):
+        made = {
+            (f"w{n}", n): (f"w{n}", n, n + turn * (n % 3 == 0), (n % 7, turn), 1, "x")
+            for n in range(5 * turn, rows + 5 * turn)
+        }
+        sample = Sample(STATUS, 100.0 + turn, 1e9 + turn, rows=made)
+        tick = Tick(1e9 + turn, 1.0, {"made-up": (sample,)}, (STATUS,))
+        frames.append(encoder.encode(tick, key=turn == 0))
+    return frames
+
+
+def test_as_many_calls_decode_more_rows() -> None:
+    calls = []
+    for rows in (1000, 4000):
+        decoding, frames = Decoder(1 << 20), _growing(rows)
+        for n, frame in enumerate(frames[:-1]):
+            decoding.decode(frame, key=n == 0)
+        calls.append(calls_made(lambda: decoding.decode(frames[-1], key=False)))  # noqa: B023
+    assert calls[1] < calls[0] + 40
+
+
+def test_tables_are_equal_whatever_the_order_of_their_rows() -> None:
+    rows = [("a", 1, 5, (1,), None, "x"), ("b", 2, 6, (2,), 3, "y")]
+    tables = [RowTable.of_rows(made, (0, 1)) for made in (rows, rows, rows[::-1], rows[:1])]
+    assert tables[0] == tables[1] == tables[2]
+    assert tables[0] != tables[3]
+    assert tables[0] == {row[:2]: row for row in rows}
+    assert tables[0] != RowTable.of_rows([rows[0], (*rows[1][:5], "z")], (0, 1))

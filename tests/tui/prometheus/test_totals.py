@@ -11,6 +11,7 @@ import pytest
 from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Column, Hook, HookId, Kind, Sample, State, Status
 from probes.units import Unit
+from tests.support.calls_made import calls_made
 from tui.prometheus.crowd import Labels
 from tui.prometheus.totals import OTHER, STAY, ExportedRow, Shape, Totals
 
@@ -334,3 +335,32 @@ def test_of_many_rows_each_finds_its_place_without_looking_at_all_others() -> No
     assert len(places) == 300
     assert ("r599",) in places
     assert places.looked < 10 * 600
+
+
+def test_as_many_calls_export_more_rows() -> None:
+    """Of many rows only those with a place of their own are looked at one by one."""
+    calls = []
+    for rows in (1000, 4000):
+        totals = Totals(SHAPE, 25)
+        for reading in range(3):
+            counts = {(n, f"r{n}"): n + reading * (n % 3) for n in range(5 * reading, rows)}
+            sample = _table(_sample(reading, counts))
+            made = calls_made(lambda: totals.take(sample))  # noqa: B023
+        calls.append(made)
+    assert calls[1] < calls[0] + 40
+
+
+def test_many_rows_that_go_for_a_while_keep_their_places() -> None:
+    """A row that comes again counts where it did, also if it was not known as a column before."""
+    totals, by_rows = Totals(SHAPE, 3), Totals(SHAPE, 3)
+    rows = {(n, f"r{n}"): 10 * (n + 1) for n in range(40)}
+    gone = {key: n for key, n in rows.items() if key[0] < 38}
+    grown = {key: n + 1 for key, n in rows.items()}
+    for reading, counts in enumerate((rows, gone, gone, rows, grown)):
+        sample = _sample(reading, counts)
+        totals.take(sample if reading in (0, 4) else _table(sample))
+        by_rows.take(sample)
+        assert [*totals.rows] == [("r39",), ("r38",), ("r37",)]
+        assert repr(totals.rows) == repr(by_rows.rows)
+        assert repr(totals.rests) == repr(by_rows.rests)
+    assert _packets(totals)["r39"] == 801

@@ -12,8 +12,8 @@ from tests.support.commands import ROOT
 PIECES = """
 import ctypes, os, threading
 from pathlib import Path
-from tui.terminal import little_memory
-little_memory.prepare()
+from tui.terminal import allocator
+allocator.prepare()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 
@@ -46,6 +46,36 @@ def test_large_pieces_that_threads_free_go_back_to_the_kernel() -> None:
     assert int(done.stdout) < 4_000_000
 
 
+WATCHED = """
+import threading
+from pathlib import Path
+from tui.terminal import leaving
+
+def main():
+    threads = [threading.Thread(target=lambda: bytearray(3000)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    for (place, *_), (rest, flags, *_) in zip(maps, maps[1:]):
+        begin, end = (int(place.split("-")[0], 16), int(rest.split("-")[1], 16))
+        if flags == "---p" and end - begin == 64 << 20:
+            print(place)
+    return 0
+
+leaving.run(main)
+"""
+
+
+def test_threads_have_no_heaps_of_their_own() -> None:
+    """Nor have those that are started first, to watch: all others would share such a heap."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+
+
 def test_nothing_but_this_and_the_compiler_sets_the_allocator() -> None:
     found = subprocess.run(
         ["grep", "-rl", "--include=*.py", "mallopt", "probes", "tui"],
@@ -57,6 +87,6 @@ def test_nothing_but_this_and_the_compiler_sets_the_allocator() -> None:
     if found.returncode > 1:
         pytest.skip(found.stderr)
     assert {*found.stdout.split()} == {
-        "tui/terminal/little_memory.py",
+        "tui/terminal/allocator.py",
         "probes/compile/bcc_worker.py",  # a process of its own
     }
