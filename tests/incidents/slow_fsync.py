@@ -1,7 +1,6 @@
 """A disk that takes its time: each fsync of a database waits for it."""
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +10,15 @@ from tests.support.incidents.cgroup import throttled
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
 
-_WANTED = 20
+_WANTED, _DISK = 20, "/var/tmp"
 
 
 def play(stage: Stage) -> None:
-    folder = tempfile.TemporaryDirectory()
-    stage.undo(folder.cleanup)
-    group = throttled(stage, Path(folder.name), 1 << 20)
+    group = throttled(stage, Path(_DISK), 1 << 20)
 
     def act() -> Iterator[None]:
         (group / "cgroup.procs").write_text("0")
-        fd = os.open(f"{folder.name}/wal", os.O_CREAT | os.O_WRONLY)
+        fd = os.open(_DISK, os.O_TMPFILE | os.O_WRONLY)
         yield
         for _ in traffic.pace(_WANTED):
             os.pwrite(fd, b"x" * (256 << 10), 0)

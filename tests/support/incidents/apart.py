@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[3]
 _SET_UP = """
 ip link set lo up
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /mnt && export TMPDIR=/mnt
 [ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing || true
 exec "$@"
 """
