@@ -77,6 +77,13 @@ class Standing:
         """Return what its programs cost so far; None for a rung that can have none."""
         return self._cost()[0]
 
+    def keep(self, sample: Sample) -> None:
+        """Keep the last sample; what both have of many rows is kept once."""
+        rows, before = sample.rows, self.last.rows if self.last is not None else None
+        if isinstance(rows, RowTable):
+            rows.keep(before if isinstance(before, RowTable) else None)
+        self.last = sample
+
     def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
         if self._counted is None or not reading.idle:
