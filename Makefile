@@ -71,7 +71,7 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 	$(MAKE) $(MATRIX_READY)
 	exec .venv/bin/python -m tests.support.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)') $(if $(MINUTES),--minutes $(MINUTES))
 
-bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=scale, hour, path, recording, hooks, rows, leave, truth, memory
+bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=scale, hour, path, recording, hooks, rows, leave, truth, memory, incidents
 	[[ -f bench/$(or $(BENCH),screen).py ]] || { echo 'bench: there is no $(BENCH); see make help' >&2; exit 2; }
 	.ci/packages $(BENCH_PACKAGES)
 	exec .venv/bin/python -m bench.$(or $(BENCH),screen) $(ARGS)

@@ -108,6 +108,10 @@ class Entries(Fields, Protocol):
         """Return the same entries as `Table.rows` does."""
         ...
 
+    def followed_by(self, more: Iterable[Flat]) -> Entries | None:
+        """Return these entries and then others; None for numbers that the map cannot hold."""
+        ...
+
 
 class Table(Protocol):
     """A bcc map as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""

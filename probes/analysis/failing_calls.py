@@ -79,9 +79,9 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
     if row.rate("errors") < LEAST_GRAVE:  # most rows: what follows is made when asked for
         return Badness.CALM
     found, calls = failing_call(row), row.rate("calls")
-    if found.errno and found.meaning.errno_class is ErrnoClass.GRAVE:
-        if found.by_errno * calls >= LEAST_GRAVE and found.by_errno >= GRAVE_SHARE:
-            return Badness.ALARM
+    grave = found.by_errno if found.meaning.errno_class is ErrnoClass.GRAVE else 0.0
+    if grave >= GRAVE_SHARE and grave * calls >= LEAST_GRAVE:
+        return Badness.ALARM
     if found.rate >= LEAST:
         if unusual and found.share >= USUAL_SHARE:
             return Badness.ALARM

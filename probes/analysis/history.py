@@ -199,23 +199,22 @@ class History:
 
     def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
         """Return the keys of the rows that are unusual now."""
-        watched = self._watched.get(figure.hook)
-        kept = watched.kept.get(figure.name) if watched is not None else None
-        return {kept.rows.key(slot) for slot in kept.judge.unusual()} if kept else set()
+        kept, _ = self._kept(figure, figure.hook, None)
+        if kept is None or not kept.judge.opened:
+            return frozenset()
+        return kept.rows.keys_at(kept.judge.unusual())
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> Verdict:
         """Return whether the row is unusual, and since when."""
-        if ticks is None and not self._any_unusual(figure, key):
+        kept, until = self._kept(figure, _hook(figure, key), ticks)
+        if kept is None or (ticks is None and not kept.judge.opened):
             return CALM  # as nearly always
-        kept, slot, until = self._find(figure, key, ticks)
-        return kept.judge.verdict(slot, until) if kept is not None else CALM
-
-    def _any_unusual(self, figure: Figure, key: Hashable) -> bool:
-        watched = self._watched.get(_hook(figure, key))
-        kept = watched.kept.get(figure.name) if watched is not None else None
-        return kept is not None and kept.judge.opened > 0
+        slot = kept.rows.find(key)
+        if slot < 0 or (ticks is None and not kept.judge.is_open(slot)):
+            return CALM
+        return kept.judge.verdict(slot, until)
 
     def verdicts(
         self, figure: Figure, snapshot: Snapshot, ticks: Mapping[str, int] | None = None

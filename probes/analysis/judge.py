@@ -185,6 +185,10 @@ class Judge:
             yield slot
             slot = self._open.find(True, slot + 1)
 
+    def is_open(self, slot: int) -> bool:
+        """Return whether a row is unusual now."""
+        return slot < len(self._open) and bool(self._open[slot])
+
     def verdict(self, slot: int, until: int) -> Verdict:
         """Return the verdict as it was at a tick."""
         if slot >= len(self._open):

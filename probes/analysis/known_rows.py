@@ -153,15 +153,24 @@ class KnownRows:
         """Return the slots of many rows, -1 for those that are not known."""
         if self._same(keys):
             return self.slots
-        self._complete()
-        return [self._index.get(key, -1) for key in keys]
+        if not (type(keys) is RowTable and type(self.keys) is RowTable):
+            self._complete()
+            return [self._index.get(key, -1) for key in keys]
+        at = keys.places_in(self.keys)
+        found = np.where(at >= 0, ints(self.slots)[at] if self.slots else -1, -1)
+        if self._gone:
+            others = np.flatnonzero(at < 0)
+            found[others] = [self._index.get(key, -1) for key in keys.at(others)]
+        return slots_in(found)
 
-    def key(self, slot: int) -> Hashable:
-        """Return the key of a slot's row."""
-        if slot in self._gone:
-            return self._gone[slot][0]
-        place = self.slots.index(slot)
-        return self.keys.key(place) if isinstance(self.keys, RowTable) else self.keys[place]
+    def keys_at(self, slots: Iterable[int]) -> set[Hashable]:
+        """Return the keys of some rows."""
+        wanted, keys = set(slots), self.keys
+        there = [place for place, slot in enumerate(self.slots) if slot in wanted]
+        found = {self._gone[slot][0] for slot in wanted & self._gone.keys()}
+        if isinstance(keys, RowTable):
+            return found.union(keys.at(np.array(there, np.intp)))
+        return found.union([keys[place] for place in there])
 
     def last(self, slot: int) -> int:
         """Return the last tick with which a row was there."""

@@ -28,12 +28,12 @@ def many_usual(
     begun: int,
 ) -> NDArray[np.float64]:
     """Return what is usual up to a tick, of rows that are there; not a number: unknown."""
-    found = [np.zeros(0)]
-    for place in range(0, len(slots), _AT_ONCE):
-        some = slots[place : place + _AT_ONCE]
-        first = ints(rows.first)[some].astype("i8")
-        found.append(_usual(series, episodes, some, first, until, rule, begun))
-    return np.concatenate(found)
+    found, first = np.full(len(slots), math.nan), ints(rows.first)[slots].astype("i8")
+    enough = np.flatnonzero((until + 1 - first >= LEARN) | (rule.absent is not None))
+    for place in range(0, len(enough), _AT_ONCE):
+        some = enough[place : place + _AT_ONCE]
+        found[some] = _usual(series, episodes, slots[some], first[some], until, rule, begun)
+    return found
 
 
 def _usual(

@@ -64,11 +64,15 @@ def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:
 def _takers(hook: Hook, now: Mapping[Key, Row]) -> Iterator[Key]:
     """Return the rows that take over; the last row is the first."""
     rows = now if isinstance(now, dict | RowTable) else dict(now)
-    last = next(reversed(rows), ())
-    if OTHERS not in last and None not in last:  # as of most hooks at most times
+    if not may_take_over(next(reversed(rows), ())):  # as of most hooks at most times
         return iter(())
     pid = _pid(hook)
     return takewhile(lambda key: _takes(key, pid), reversed(rows))
+
+
+def may_take_over(key: Key) -> bool:
+    """Return whether a row with this key may be one that takes over from others."""
+    return OTHERS in key or None in key
 
 
 def _takes(key: Key, pid: int | None) -> bool:

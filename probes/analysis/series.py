@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import LENGTH
 from probes.analysis.value_layout import TICKS, TickBlock, ValueLayout
-from probes.arrays import np
+from probes.arrays import FEW, np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,36 +20,79 @@ _UNKNOWN = array("f", [math.nan])
 
 
 class _Part:
-    """The values of a block: of each tick those of all its places, one after the other."""
+    """The values of a block: of each tick those of all its places, one after the other.
 
-    __slots__ = ("block", "values", "width")
+    Once many are complete, those that were the same at all ticks are kept once: `_steady`, by
+    place. `_moving` has the places of the others.
+    """
+
+    __slots__ = ("_moving", "_steady", "_values", "block", "width")
 
     def __init__(self, block: TickBlock) -> None:
-        self.block, self.values = block, array("f")
+        self.block, self._values = block, array("f")
         self.width = len(block.slots)
+        self._steady, self._moving = array("f"), array("i")
+
+    @property
+    def number(self) -> int:
+        """How many values are kept."""
+        return len(self._values) + len(self._steady)
 
     def add(self, tick: int, column: array[float]) -> None:
         """Add a tick's values, by place."""
-        missing = (tick - self.block.begin) * self.width - len(self.values)
+        missing = (tick - self.block.begin) * self.width - len(self._values)
         if missing:
-            self.values.extend(_UNKNOWN * missing)
-        self.values.extend(column)
+            self._values.extend(_UNKNOWN * missing)
+        self._values.extend(column)
 
     def widen(self) -> None:
         """Make space for the rows that came, and for some more."""
         before, width = self.width, len(self.block.slots)
         if before:
             width += width // 16 + 2
-            old, more = self.values, _UNKNOWN * (width - before)
-            self.values = array("f")
+            old, more = self._values, _UNKNOWN * (width - before)
+            self._values = array("f")
             for begin in range(0, len(old), before):
-                self.values += old[begin : begin + before]
-                self.values += more
+                self._values += old[begin : begin + before]
+                self._values += more
         self.width = width
 
-    def table(self) -> NDArray[np.float32]:
-        """Return the values as one array of ticks and places: not to be kept."""
-        return np.frombuffer(self.values, "f4").reshape(-1, self.width)
+    def complete(self) -> None:
+        """Take less space: no tick is added any more."""
+        if self.width <= FEW or len(self._values) != TICKS * self.width:
+            return
+        bits = np.frombuffer(self._values, "i4").reshape(TICKS, self.width)
+        moving = np.flatnonzero((bits != bits[0]).any(axis=0))
+        if len(moving) <= self.width // 2:
+            steady = array("f", bits[0].tobytes())
+            self._moving = array("i", moving.astype("i4").tobytes())
+            self._values = array("f", bits[:, moving].tobytes())
+            self._steady = steady
+
+    def of(self, place: int, begin: int, end: int) -> array[float]:
+        """Return the values at a place from one tick of the block to before another."""
+        width = self.width
+        if self._steady:
+            at = bisect_left(self._moving, place)
+            width = len(self._moving)
+            if at == width or self._moving[at] != place:
+                return self._steady[place : place + 1] * (min(end, TICKS) - begin)
+            place = at
+        return self._values[begin * width + place : end * width : width]
+
+    def table(self, places: NDArray[np.int32], begin: int, end: int) -> NDArray[np.float32]:
+        """Return the same of many places, as an array of ticks and places."""
+        values = np.frombuffer(self._values, "f4") if self._values else np.zeros(0, "f4")
+        if not self._steady:
+            return values.reshape(-1, self.width)[begin:end, places]
+        moving = np.frombuffer(self._moving, "i4") if self._moving else np.zeros(0, "i4")
+        found = np.tile(np.frombuffer(self._steady, "f4")[places], (min(end, TICKS) - begin, 1))
+        at = np.full(self.width, -1)
+        at[moving] = np.arange(len(moving))
+        some = np.flatnonzero(at[places] >= 0)
+        if len(some):
+            found[:, some] = values.reshape(TICKS, -1)[begin:end, at[places[some]]]
+        return found
 
 
 class Series:
@@ -73,6 +117,8 @@ class Series:
     def _next_part(self, block: TickBlock) -> None:
         old = self._rows.tick - MOST - TICKS
         self._parts = [p for p in self._parts if p.block.begin > old]
+        if self._parts:
+            self._parts[-1].complete()
         self._parts.append(_Part(block))
 
     def _column(self, values: list[float] | NDArray[np.float64], width: int) -> array[float]:
@@ -101,9 +147,7 @@ class Series:
             found.extend(_UNKNOWN * (since - begin - len(found)))
             place = part.block.place(slot)
             if 0 <= place < width:
-                found.extend(
-                    part.values[(since - first) * width + place : (end - first) * width : width]
-                )
+                found.extend(part.of(place, since - first, end - first))
         found.extend(_UNKNOWN * (end - begin - len(found)))
         return found
 
@@ -117,7 +161,7 @@ class Series:
             places = part.block.places(slots, self._rows.number)
             there = (places >= 0) & (places < part.width)
             since = max(begin, first)
-            some = part.table()[since - first : end - first, places[there]]
+            some = part.table(places[there], since - first, end - first)
             found[since - begin : since - begin + len(some), there] = some
         return found
 

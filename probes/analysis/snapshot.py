@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from probes.analysis.many_rows import Earlier, ManyRows
-from probes.analysis.moved import bases, unknown
+from probes.analysis.moved import bases, may_take_over, unknown
 from probes.analysis.snapshot_row import SnapshotRow, later, rates_of
 from probes.arrays import FEW
 from probes.columns.row_table import RowTable
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
+
+_WORTH = 8
+"""Rows from which on it pays to look for those in which nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Snapshot:
     """A hook at one moment, ready to be shown.
 
     interval: seconds between the two samples, None for the first. runs_per_s, ns_per_run,
-    cpu_percent: the hook's own cost in the interval, None where it is not known.
+    cpu_percent: the hook's own cost in the interval, None where it is not known. window: the sample
+    that derived columns look back to, None: to the beginning.
     """
 
     hook: Hook
@@ -32,6 +36,7 @@ class Snapshot:
     runs_per_s: float | None = None
     ns_per_run: float | None = None
     cpu_percent: float | None = None
+    window: Sample | None = field(default=None, repr=False, compare=False)
 
     @property
     def status(self) -> Status:
@@ -83,7 +88,12 @@ class Snapshot:
 
     @classmethod
     def between(
-        cls, hook: Hook, previous: Sample | None, sample: Sample, window: Sample | None = None
+        cls,
+        hook: Hook,
+        previous: Sample | None,
+        sample: Sample,
+        window: Sample | None = None,
+        before: Snapshot | None = None,
     ) -> Snapshot:
         """Return the snapshot of a sample. The only place where rates are calculated.
 
@@ -91,7 +101,8 @@ class Snapshot:
         derived columns (mean, p99) look back to it, or to the beginning where it is None. The rate
         is None for a counter that went back, for a new row whose start is not known to be zero, and
         for everything across a change of epoch, unless the same rung was attached again and its
-        totals continue.
+        totals continue. before: the snapshot of `previous`, where that was made: its rows are kept
+        as long as nothing happens in them.
         """
         if previous is not None and not _comparable(previous, sample):
             previous = None
@@ -101,12 +112,14 @@ class Snapshot:
         interval = elapsed if elapsed > 0 else None
         from_zero = sample.from_zero and not (previous is not None and previous.forgotten)
         compared = _Compared(hook, previous if interval is not None else None, window, sample)
+        known = before if before is not None and before.sample is previous else None
         rows = (
             compared.as_columns(interval, from_zero=from_zero)
             if len(sample.rows) > FEW and isinstance(sample.rows, RowTable)
-            else compared.one_by_one(interval, from_zero=from_zero)
+            else compared.one_by_one(interval, compared.idle(known), from_zero=from_zero)
         )
-        return cls(hook, sample, interval, rows, *_cost(previous, sample, interval))
+        cost = _cost(previous, sample, interval)
+        return cls(hook, sample, interval, rows, *cost, window=window)
 
 
 class _Compared:
@@ -115,7 +128,7 @@ class _Compared:
     def __init__(
         self, hook: Hook, previous: Sample | None, window: Sample | None, sample: Sample
     ) -> None:
-        self._hook, self._rows = hook, sample.rows
+        self._hook, self._rows, self._window = hook, sample.rows, window
         self._old: Mapping[Key, Row] = {} if previous is None else previous.rows
         self._old_taken: Mapping[Key, Row] = {}
         if self._old:
@@ -139,17 +152,52 @@ class _Compared:
             from_zero=from_zero,
         )
 
-    def one_by_one(self, interval: float | None, *, from_zero: bool) -> Sequence[SnapshotRow]:
+    def idle(self, before: Snapshot | None) -> Mapping[Key, SnapshotRow]:
+        """Return the rows that had no rate, and from which the window takes nothing now."""
+        if before is None or isinstance(before.rows, ManyRows) or len(before.rows) < _WORTH:
+            return {}
+        if self._old_taken or self._since_taken:
+            return {}
+        zero = dict.fromkeys([name for _, name in self._hook.places.counters], 0.0)
+        found = {row.key: row for row in before.rows if row.rates == zero or _uncounted(row)}
+        then, since = before.window, self._since
+        if not self._hook.places.derived:
+            return found
+        base = {} if then is None else then.rows
+        if isinstance(base, RowTable) or isinstance(since, RowTable):
+            return {}  # looking at one of its rows costs more than this would save
+        return {
+            key: row
+            for key, row in found.items()
+            if since.get(key) == base.get(key) and not may_take_over(key)
+        }
+
+    def one_by_one(
+        self, interval: float | None, idle: Mapping[Key, SnapshotRow], *, from_zero: bool
+    ) -> Sequence[SnapshotRow]:
+        """Return the rows. idle: the rows before that stay as they are if nothing was counted."""
         hook, (names, _, counters, _, _) = self._hook, self._hook.places
         old = {**self._old, **self._old_taken} if self._old_taken else self._old
         since = {**self._since, **self._since_taken} if self._since_taken else self._since
         rows = []
         for key, row in self._rows.items():
+            was = old.get(key)
+            if key in idle and was == row:
+                rows.append(idle[key])
+                continue
             values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = rates_of(counters, row, old.get(key), interval, from_zero)
+            rates = rates_of(counters, row, was, interval, from_zero)
             derive = later(hook, values, since.get(key))
             rows.append(SnapshotRow(key, values, rates, derive))
         return tuple(rows)
+
+
+def _uncounted(row: SnapshotRow) -> bool:
+    """Return whether a row without any rate has counters that nobody counts."""
+    rates = row.rates
+    if None not in rates.values() or any(rates.values()):
+        return False
+    return all(row.stored[name] is None for name, rate in rates.items() if rate is None)
 
 
 def _as_table(hook: Hook, rows: Mapping[Key, Row]) -> RowTable | None:
@@ -221,6 +269,7 @@ class Trail:
         self._window = window
         self._room = room or WindowRoom()
         self._samples: dict[HookId, deque[Sample]] = {}
+        self._latest: dict[HookId, Snapshot] = {}
 
     def snapshot(self, sample: Sample) -> Snapshot:
         """Return the snapshot of a sample that is newer than those before."""
@@ -229,7 +278,10 @@ class Trail:
         # The window reaches back to the beginning until it is full.
         full = bool(kept) and kept[0].time <= sample.time - self._window
         self._keep(kept, sample)
-        return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
+        window, before = kept[0] if full else None, self._latest.get(sample.status.id)
+        made = Snapshot.between(self._hook, previous, sample, window, before)
+        self._latest[sample.status.id] = made
+        return made
 
     def snapshots(self, samples: Iterable[Sample]) -> tuple[Snapshot, ...]:
         """Return the snapshots of one reading: a target that is not in it is forgotten."""
@@ -242,6 +294,7 @@ class Trail:
 
     def forget(self, id: HookId) -> None:
         self._let_go(self._samples.pop(id, ()))
+        self._latest.pop(id, None)
 
     def _let_go(self, gone: Iterable[Sample]) -> None:
         self._room.rows -= sum([len(sample.rows) for sample in gone])
@@ -268,7 +321,9 @@ class Trail:
 
     def _upto(self, sample: Sample) -> deque[Sample]:
         """Return the kept samples up to a given one."""
-        kept = self._samples.setdefault(sample.status.id, deque())
+        kept = self._samples.get(sample.status.id)
+        if kept is None:
+            kept = self._samples[sample.status.id] = deque()
         if kept and not same_totals(kept[-1].epoch, sample.epoch):
             self._let_go(kept)
             kept.clear()

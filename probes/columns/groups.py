@@ -16,7 +16,7 @@ _WIDEST = 63
 """Bits that a sum may have in an array of integers."""
 
 
-class Groups(NamedTuple):
+class EqualRows(NamedTuple):
     """Equal rows as one group, in the order of each group's first row.
 
     first: the place of that row. of: the group of each row.
@@ -68,16 +68,16 @@ def hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed
 
 
-def grouped(words: NDArray[np.uint64]) -> Groups:
+def grouped(words: NDArray[np.uint64]) -> EqualRows:
     """Return the groups of equal rows."""
     first, of = _distinct(words)
     order = np.argsort(first)
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(len(order))
-    return Groups(first[order], rank[of])
+    return EqualRows(first[order], rank[of])
 
 
-def alike(cells: Sequence[Cells]) -> Groups | None:
+def alike(cells: Sequence[Cells]) -> EqualRows | None:
     """Return the groups of rows that are equal in these columns; None if they have no words."""
     if None in [c.space for c in cells]:
         return None

@@ -43,7 +43,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     return read
 
 
-class _Parts(NamedTuple):
+class _RowParts(NamedTuple):
     """What a row is made of."""
 
     link: route.Interface
@@ -60,7 +60,7 @@ class _Rows:
         self._in_order = itemgetter(*[c.name for c in opening.hook.stored])
         self._names, self._joining = ProgramNames(), _Joining()
         self._drivers: dict[int, str] = Bounded()
-        self._latest: dict[int, tuple[_Parts, Row]] = Bounded()
+        self._latest: dict[int, tuple[_RowParts, Row]] = Bounded()
 
     def forget(self, gone: Iterable[int]) -> None:
         """Forget interfaces whose numbers others may have now."""
@@ -72,14 +72,14 @@ class _Rows:
         if ifindex not in self._drivers:
             self._drivers[ifindex] = _driver(link.name) if link.kind == "physical" else ""
         driver = self._drivers[ifindex]
-        parts = _Parts(link, addresses, driver, made, self._joining.of(link, driver))
+        parts = _RowParts(link, addresses, driver, made, self._joining.of(link, driver))
         before, row = self._latest.get(ifindex, (None, ()))
         if before != parts or link.xdp_programs:  # whose names may come later
             row = self._made(parts)
             self._latest[ifindex] = parts, row
         return row
 
-    def _made(self, parts: _Parts) -> Row:
+    def _made(self, parts: _RowParts) -> Row:
         link = parts.link
         known: dict[str, Value] = link._asdict()
         known["interface"] = known.pop("name")

@@ -493,7 +493,7 @@ def _elem(
     return uapi.MapElem(fd, address(key), address(value), flags)
 
 
-class _Room:
+class _BatchBuffer:
     """Memory that the kernel writes to, kept for the next batch.
 
     Megabytes, of which little is used: pages that nobody touches cost nothing.
@@ -518,14 +518,14 @@ class _Room:
             self._memory = None
 
 
-class _Rooms(threading.local):
+class _BatchBuffers(threading.local):
     """Each thread's own."""
 
     def __init__(self) -> None:
-        self.keys, self.values = _Room(), _Room()
+        self.keys, self.values = _BatchBuffer(), _BatchBuffer()
 
 
-_rooms = _Rooms()
+_buffers = _BatchBuffers()
 
 
 def map_lookup_batch(
@@ -539,8 +539,8 @@ def map_lookup_batch(
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
     may or may not be seen.
     """
-    keys, to_keys = _rooms.keys.of(key_size * max_entries)
-    values, to_values = _rooms.values.of(value_size * max_entries)
+    keys, to_keys = _buffers.keys.of(key_size * max_entries)
+    values, to_values = _buffers.values.of(value_size * max_entries)
     token = ctypes.create_string_buffer(max(key_size, 8))
     attr = uapi.Batch(map_fd=fd, out_batch=address(token))
     command, done = _MAP_TAKE_BATCH if take else _MAP_LOOKUP_BATCH, 0
@@ -564,6 +564,6 @@ def map_lookup_batch(
         if end:
             break
     found = keys[: done * key_size], values[: done * value_size], done
-    _rooms.keys.used(done * key_size)
-    _rooms.values.used(done * value_size)
+    _buffers.keys.used(done * key_size)
+    _buffers.values.used(done * value_size)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,18 @@ class MapEntries:
         """Return some of them. wanted: a flag for each entry, or their places."""
         keys, values = (array[wanted].tobytes() for array in self._arrays)
         return MapEntries(self._layouts, keys, values)
+
+    def followed_by(self, more: Iterable[Row]) -> MapEntries | None:
+        """Return these entries and then others; None for numbers that the map cannot hold."""
+        (key, value), (keys, values) = self._layouts, [list[bytes](), list[bytes]()]
+        try:
+            for row in more:
+                keys.append(key.codec.pack(*row[: key.columns]))
+                values.append(value.codec.pack(*row[key.columns :]))
+        except struct.error:
+            return None
+        octets = zip(self._octets, (keys, values), strict=True)
+        return MapEntries(self._layouts, *(b"".join((own, *parts)) for own, parts in octets))
 
     def rows(self) -> list[Row]:
         """Return them as flat tuples, the key's fields first."""

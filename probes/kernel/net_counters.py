@@ -13,7 +13,8 @@ from typing import NamedTuple
 from probes.errors import raise_if_short
 
 OWN = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
-_MOST = 1 << 17
+_MOST_LAYOUTS = 256
+_MOST = 1 << 15
 """Bytes that one read asks for; the kernel gives such a file in one piece."""
 
 Texts = tuple[bytes, ...]
@@ -30,10 +31,9 @@ class Counts(NamedTuple):
         return dict(zip(self.names, map(int, self.texts), strict=True))
 
 
-class _Layout(NamedTuple):
-    """Where a file's wanted numbers are. head: all that is not a number, by which it is known."""
+class _WantedPlaces(NamedTuple):
+    """Where a file's wanted numbers are."""
 
-    head: object
     names: tuple[str, ...]
     take: Callable[[list[bytes]], Texts]
 
@@ -43,7 +43,8 @@ class NetCounters:
 
     def __init__(self, wanted: Collection[str]) -> None:
         self._wanted = frozenset(wanted)
-        self._layouts: dict[str, _Layout] = {}
+        # By all that is no number in a file: a namespace has names of its own (types of ICMP).
+        self._layouts: dict[tuple[bytes, ...], _WantedPlaces] = {}
         self._names: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
 
     def read(self, net: str = OWN) -> Counts:
@@ -51,25 +52,27 @@ class NetCounters:
 
         net: of another one, the folder `net` of a process in it; none where that has gone.
         """
+        if max(len(self._layouts), len(self._names)) > _MOST_LAYOUTS:
+            self._layouts, self._names = {}, {}
         parts = [
-            self._lines("snmp", read(net + "snmp")),
-            self._lines("netstat", read(net + "netstat")),
-            self._words("snmp6", read(net + "snmp6")),
+            self._lines(read(net + "snmp")),
+            self._lines(read(net + "netstat")),
+            self._words(read(net + "snmp6")),
         ]
         names = tuple([part.names for part in parts])
         known = self._names.setdefault(names, sum(names, ()))
         return Counts(known, sum([part.texts for part in parts], ()))
 
-    def _lines(self, file: str, data: bytes) -> Counts:
+    def _lines(self, data: bytes) -> Counts:
         """Take what is wanted of lines of names and lines of numbers, each behind its group."""
         lines = data.split(b"\n")
-        head, rows = lines[::2], lines[1::2]
-        layout = self._layouts.get(file)
-        if layout is None or layout.head != head:
-            layout = self._layouts[file] = self._layout_of_lines(head)
+        head, rows = tuple(lines[::2]), lines[1::2]
+        layout = self._layouts.get(head)
+        if layout is None:
+            layout = self._layouts[head] = self._layout_of_lines(head)
         return Counts(layout.names, layout.take(rows))
 
-    def _layout_of_lines(self, head: list[bytes]) -> _Layout:
+    def _layout_of_lines(self, head: Iterable[bytes]) -> _WantedPlaces:
         names: list[str] = []
         places: list[tuple[int, list[int]]] = []
         for row, line in enumerate(head):
@@ -79,19 +82,19 @@ class NetCounters:
             if at:
                 names += [called[n] for n in at]
                 places.append((row, at))
-        return _Layout(head, tuple(names), lambda rows: _of_lines(rows, places))
+        return _WantedPlaces(tuple(names), lambda rows: _of_lines(rows, places))
 
-    def _words(self, file: str, data: bytes) -> Counts:
+    def _words(self, data: bytes) -> Counts:
         """Take what is wanted of lines with a name and a number."""
         words = data.split()
-        head = words[::2]
-        layout = self._layouts.get(file)
-        if layout is None or layout.head != head:
+        head = tuple(words[::2])
+        layout = self._layouts.get(head)
+        if layout is None:
             all = [word.decode("ascii", "replace") for word in head]
             at = [n for n, name in enumerate(all) if name in self._wanted]
             wanted = tuple([all[n] for n in at])
-            layout = _Layout(head, wanted, lambda numbers: tuple([numbers[n] for n in at]))
-            self._layouts[file] = layout
+            layout = _WantedPlaces(wanted, lambda numbers: tuple([numbers[n] for n in at]))
+            self._layouts[head] = layout
         return Counts(layout.names, layout.take(words[1::2]))
 
 
@@ -108,7 +111,12 @@ def read(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return b"".join(iter(lambda: os.read(fd, _MOST), b""))
+            data = os.read(fd, _MOST)
+            while len(data) % _MOST == 0 or not data.endswith(b"\n"):
+                if not (more := os.read(fd, _MOST)):
+                    break
+                data += more
+            return data
         finally:
             os.close(fd)
     except OSError as refused:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from operator import itemgetter
 from time import monotonic
 from typing import TypeVar
 
@@ -37,7 +38,7 @@ class NetNamespaces:
     AGAIN, SLICE = 10.0, 0.02
 
     def __init__(self) -> None:
-        self._of: dict[str, int] = {}
+        self._of: dict[int, int] = {}
         self._found: dict[int, int] | None = None
         self._next = 0.0
         self._asking: Iterator[None] = iter(())
@@ -47,7 +48,7 @@ class NetNamespaces:
 
     def find(self) -> dict[int, int]:
         """Return the namespaces, each with its oldest process."""
-        now, at_first = procfs.pid_names(), not self.complete
+        now, at_first = procfs.pid_set(), not self.complete
         for pid in self._of.keys() - now:
             self._changed(pid, None)
         self._ask(now)
@@ -58,13 +59,12 @@ class NetNamespaces:
         return dict(self._found)
 
     def _oldest(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for pid in sorted(map(int, self._of)):
-            if namespace := self._of[str(pid)]:
-                found.setdefault(namespace, pid)
-        return found
+        pids = sorted(self._of, reverse=True)  # of each namespace the last one stays
+        found = dict(zip(map(self._of.__getitem__, pids), pids, strict=True))
+        found.pop(0, None)
+        return dict(sorted(found.items(), key=itemgetter(1)))
 
-    def _changed(self, pid: str, namespace: int | None) -> None:
+    def _changed(self, pid: int, namespace: int | None) -> None:
         """Note a process's namespace, or that it has gone."""
         self._found = None
         if namespace is None:
@@ -76,18 +76,18 @@ class NetNamespaces:
         """Return whether it is known to be newer than this object."""
         return self.complete and namespace not in self._before
 
-    def _ask(self, now: AbstractSet[str]) -> None:
+    def _ask(self, now: AbstractSet[int]) -> None:
         begin = monotonic()
         if begin >= self._next:
-            self._asking = self._walk(_in_order(now))
+            self._asking = self._walk(sorted(now))
             self._next = begin + self.AGAIN
-        for walk in (self._walk(_in_order(now - self._of.keys())), self._asking):
+        for walk in (self._walk(sorted(now - self._of.keys())), self._asking):
             for _ in walk:
                 if monotonic() - begin > self.SLICE:
                     return
         self.complete = True
 
-    def _walk(self, pids: list[str]) -> Iterator[None]:
+    def _walk(self, pids: list[int]) -> Iterator[None]:
         for pid in pids:
             namespace = of_process(pid)
             if self._of.get(pid) != namespace:
@@ -95,11 +95,7 @@ class NetNamespaces:
             yield
 
 
-def _in_order(pids: AbstractSet[str]) -> list[str]:
-    return sorted(pids, key=int)
-
-
-def of_process(pid: int | str) -> int:
+def of_process(pid: int) -> int:
     """Return the inode of a process's network namespace; 0 where it is hidden, or has gone."""
     try:
         return os.stat(f"/proc/{pid}/ns/net").st_ino

@@ -174,12 +174,12 @@ class FileCalls:
 
 def pids() -> list[int]:
     """Return every visible process, the lowest number (mostly the oldest) first."""
-    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    return sorted(pid_set())
 
 
-def pid_names() -> set[str]:
-    """Return the numbers of all visible processes, as /proc has them."""
-    return {name for name in os.listdir("/proc") if name.isdigit()}
+def pid_set() -> set[int]:
+    """Return the same in any order."""
+    return set(map(int, filter(str.isdigit, os.listdir("/proc"))))
 
 
 def comm(pid: int) -> str | None:

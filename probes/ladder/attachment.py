@@ -29,7 +29,6 @@ from probes.ladder.sampler import Sampler
 from probes.ladder.standing import Standing
 from probes.ladder.totals import SeriesTotals
 from probes.model import (
-    Cost,
     Hook,
     HookId,
     Reach,
@@ -424,10 +423,13 @@ class Attachment:
         standing = self._standing
         return standing is not None and standing.rung.samples
 
-    def cost(self) -> Cost | None:
-        """Return what its programs cost so far; None where it has none."""
+    def spent(self, lately: float) -> tuple[int, float] | None:
+        """Return the nanoseconds that its programs ran, and when; None where it has none.
+
+        lately: for how many seconds what a reading said of it is good enough.
+        """
         with self._lock:
-            return None if self._standing is None else self._standing.cost()
+            return None if self._standing is None else self._standing.spent(lately)
 
     def slow(self, one_in: int, note: str) -> Status:
         """Attach the same again, to count one event in so many; its totals go on.

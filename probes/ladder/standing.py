@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from probes.columns.cells import Cells
 from probes.columns.row_table import ColumnRows, RowTable
@@ -73,9 +74,16 @@ class Standing:
         cost, missed = self._spent
         return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
-    def cost(self) -> Cost | None:
-        """Return what its programs cost so far; None for a rung that can have none."""
-        return self._cost()[0]
+    def spent(self, lately: float) -> tuple[int, float] | None:
+        """Return the nanoseconds that its programs ran, and when; None for a rung without any.
+
+        lately: for how many seconds what a reading said of it is good enough.
+        """
+        now, last = time.monotonic(), self.last
+        if last is not None and now - last.time < lately:
+            return None if last.cost is None else (last.cost.run_ns, last.time)
+        cost, _ = self._cost()
+        return None if cost is None else (cost.run_ns, now)
 
     def keep(self, sample: Sample) -> None:
         """Keep the last sample; what both have of many rows is kept once."""
@@ -98,7 +106,7 @@ class Standing:
         else:
             if self.one_in > 1:
                 found = [_scaled(hook, row, self.one_in) for row in found]
-            rows = {tuple([row[i] for i in keys]): row for row in found}
+            rows = _by_key(keys, found)
         return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
@@ -113,6 +121,14 @@ class Standing:
             ns, times, not_run = bpf.prog_runs(fd)
             run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
         return Cost(runs, run_ns, self.map_memory), missed
+
+
+def _by_key(places: Sequence[int], rows: Iterable[Row]) -> dict[Key, Row]:
+    if len(places) == 1:
+        (place,) = places
+        return {(row[place],): row for row in rows}
+    key: Callable[[Row], Key] = itemgetter(*places) if places else lambda _: ()
+    return {key(row): row for row in rows}
 
 
 def charged(maps: Iterable[int]) -> int | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import add, itemgetter, sub
+from operator import add, itemgetter, lt, sub
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import FEW, np
-from probes.columns.cells import Cells, CodedCells, cells_of, joined
+from probes.columns.cells import Cells, CodedCells, ObjectCells, cells_of, joined
 from probes.columns.row_table import ColumnRows, RowTable
 from probes.model import OTHERS, Column, Entries, Flat, Kind, Opening, Row, Table, Value
 from probes.units import Unit
@@ -63,6 +63,7 @@ class Others:
         self._key_fields = [n for n, at in table.fields.items() if _first(at) < self._keys]
         self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
         "Lanes that are no bucket of a histogram."
+        self._singles = _taking([self._places[n][0] for n in self._single])
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
         self._stay = stay
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
@@ -74,6 +75,9 @@ class Others:
         self._added: dict[Flat, Lanes] = defaultdict(self._nothing)
         self._added_all = self._nothing()
         self._added_to: dict[Flat, Flat] = {}
+        self._empty: list[int | bytes] = []
+        self._extra_flat: list[Flat] | None = None
+        "What is in no entry of the map, as long as it stays the same."
 
     def _nothing(self) -> Lanes:
         return [0] * len(self._places)
@@ -118,19 +122,49 @@ class Others:
         """
         if len(entries) <= FEW or self._added:
             return self.rows(entries.rows(), row)
-        made = cells(entries)
         if self._counted is None:
-            return ColumnRows(made)
+            return ColumnRows(cells(entries))
         self._follow_many(entries)
         self._weigh_many(entries, self._counted)
-        extra = self._extra(entries.where(np.arange(1)).rows()[0], row)
-        columns = zip(*extra, strict=True) if extra else [()] * len(made)
-        return ColumnRows(
-            [
-                joined(c, cells_of(more)) if more else c
-                for c, more in zip(made, columns, strict=True)
-            ]
-        )
+        if not self.full:
+            return ColumnRows(cells(entries))
+        like = entries.where(np.arange(1)).rows()[0]
+        all = self._completed_many(entries, like, cells)
+        if all is not None:
+            return all
+        extra = zip(*self._extra(like, row), strict=True)
+        pairs = zip(cells(entries), extra, strict=True)
+        return ColumnRows([joined(one, cells_of(more)) for one, more in pairs])
+
+    def _completed_many(
+        self, entries: Entries, like: Flat, cells: Callable[[Entries], Sequence[Cells]]
+    ) -> ColumnRows | None:
+        """Return the columns of the entries and of what is in none, made as if that were entries.
+
+        None where that cannot be.
+        """
+        if self._extra_flat is None:
+            self._extra_flat = self._flat_extra(like)
+        number, all = len(entries), entries.followed_by(self._extra_flat)
+        if all is None:
+            return None
+        made = list(cells(all))
+        groups = np.arange(number, number + len(self._gone))
+        last = np.arange(number + len(self._gone), len(made[0]))
+        named = named_others(self._columns, (0,) * len(made))
+        for at, (column, name) in enumerate(zip(self._columns, named, strict=True)):
+            if column.field == "pid" and not self._stay:
+                made[at] = _without(made[at], groups)
+            if name is None:
+                made[at] = _without(made[at], last)
+            elif name == OTHERS and len(last):
+                made[at] = _with_text(made[at], int(last[0]), OTHERS)
+        return ColumnRows(made)
+
+    def _flat_extra(self, like: Flat) -> list[Flat]:
+        """Return what is in no entry, as entries."""
+        made = [self._entry(like, lanes, group) for group, lanes in self._gone.items()]
+        return [*made, self._entry(like, self._left)] if any(self._left) else made
 
     def _extra(self, like: Flat, row: Callable[[Flat], Row]) -> list[Row]:
         """Return the rows of what is in no entry. like: any entry."""
@@ -156,8 +190,7 @@ class Others:
 
     def _begins_anew(self, before: Flat, now: Flat) -> bool:
         """Return whether the row was evicted and made again since."""
-        places = self._places
-        return before != now and any(now[places[n][0]] < before[places[n][0]] for n in self._single)
+        return before != now and any(map(lt, self._singles(now), self._singles(before)))
 
     def _with_added(self, entry: Flat) -> Flat:
         key = entry[: self._keys]
@@ -172,7 +205,12 @@ class Others:
         self._known_many = None
         if self._pid is None and not self._stay:
             return  # nothing is alike: they are among the others
-        gone = [k for k, was in before.items() if k not in now or self._begins_anew(was, now[k])]
+        anew = self._begins_anew
+        gone = [
+            k
+            for k, was in before.items()
+            if k not in now or (was is not (row := now[k]) and was != row and anew(was, row))
+        ]
         self._take_over(gone, before)
 
     def _known_rows(self) -> Mapping[Flat, Flat]:
@@ -210,6 +248,7 @@ class Others:
         for key in gone:
             group = self._group(key)
             if group in self._gone or len(self._gone) < (MAX_STAYING if self._stay else MAX_GROUPS):
+                self._extra_flat = None
                 lanes = self._lanes(before[key])
                 self._gone[group] = list(map(add, self._gone[group], lanes))
                 self._gone_all = list(map(add, self._gone_all, lanes))
@@ -229,6 +268,7 @@ class Others:
         seen = map(add, [counted[at] for _, at in self._places], self._added_all)
         left = map(sub, map(sub, seen, sums), self._gone_all)
         self._left = list(map(max, self._left, left))
+        self._extra_flat = None
 
     def _weigh_many(self, entries: Entries, counted: Flat) -> None:
         sums = [total for name, _, _ in self._lanes_of for total in _totals(entries[name])]
@@ -249,7 +289,9 @@ class Others:
 
     def _entry(self, like: Flat, lanes: Lanes, key: Flat = ()) -> Flat:
         """Return an entry as the map would have it; what is not known is empty."""
-        made = [b"" if isinstance(value, bytes) else 0 for value in like]
+        if not self._empty:
+            self._empty = [b"" if isinstance(value, bytes) else 0 for value in like]
+        made = self._empty.copy()
         made[: len(key)] = key
         for (place, _), value in zip(self._places, lanes, strict=True):
             made[place] = value
@@ -295,6 +337,39 @@ def _shared(
     no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}
     names = [n for n in everything.fields if n in rows.fields and n not in no_sum]
     return [(n, rows.fields[n], everything.fields[n]) for n in names]
+
+
+def _without(cells: Cells, places: NDArray[Any]) -> Cells:
+    """Return cells that are not known at these places."""
+    if not len(places):
+        return cells
+    known = cells.flags().copy()
+    known[places] = False
+    return cells.with_raw(cells.raw, known)
+
+
+def _with_text(cells: Cells, place: int, text: str) -> Cells:
+    """Return cells with a text at one place."""
+    raw = cells.raw.copy()
+    if isinstance(cells, ObjectCells):
+        raw[place] = text
+        return ObjectCells(raw, cells.known)
+    if isinstance(cells, CodedCells) and raw.ndim > 1 and raw.shape[1] > len(text):
+        raw[place] = np.frombuffer(text.encode().ljust(raw.shape[1], b"\0"), "u1")
+        made = CodedCells(raw, cells.decode, cells.known)
+        if made.value(place) == text:
+            return made
+    one, after = np.arange(len(cells)), place + 1
+    parts = joined(cells.at(one[:place]), cells_of([text]))
+    return joined(parts, cells.at(one[after:])) if after < len(cells) else parts
+
+
+def _taking(places: Sequence[int]) -> Callable[[Flat], tuple[Any, ...]]:
+    """Return a function that takes these places out of an entry."""
+    if not places:
+        return lambda _: ()
+    take = itemgetter(*places, places[0])  # of one place alone it would make no tuple
+    return lambda entry: take(entry)[:-1]
 
 
 def _first(place: int | slice) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from probes.arrays import FEW
 from probes.columns.cells import Cells
@@ -15,6 +16,7 @@ from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import active, cached
 
+T = TypeVar("T")
 Open = Callable[[Opening], Callable[[], Reading]]
 ByRow = Callable[[], Callable[[Row], Mapping[str, Value]]]
 """Called once for each reading, its result for each row."""
@@ -270,18 +272,24 @@ def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
 
 def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
     """Return a function from a map's flat row to a stored row. A column without field is None."""
-    getters = [_getter(c, table) for c in columns]
-    return lambda entry: tuple([get(entry) for get in getters])
+    columns = list(columns)
+    places = [-1 if c.field is None else table.fields[c.field] for c in columns]
+    take = itemgetter(*places, -1)
+    decoded = [(at, decoder(c)) for at, c in enumerate(columns) if c.field and c.decode]
+
+    def row(entry: Flat) -> Row:
+        *values, _ = take((*entry, None))
+        for at, decode in decoded:
+            values[at] = decode(values[at])
+        return tuple(values)
+
+    return row
 
 
-def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
-    if column.field is None:
-        return lambda _: None
-    place = table.fields[column.field]
-    if column.decode is None:
-        return lambda entry: entry[place]
-    decoded = decoder(column)
-    return lambda entry: decoded(entry[place])
+def once_each(decode: Callable[[Any], T], raw: Iterable[Any]) -> Iterable[T]:
+    """Return what a function makes of each value, called once for each that there is."""
+    raw = list(raw)
+    return map({value: decode(value) for value in set(raw)}.__getitem__, raw)
 
 
 def record(table: Table, entry: Flat) -> dict[str, Any]:

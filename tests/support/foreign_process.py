@@ -97,6 +97,11 @@ def load(kind: str, name: str, btf: bool = False) -> int:
     return _loaded(_TYPES[kind], code, name, _expected(kind), map_fd, types)
 
 
+def load_code(kind: str, name: str, code: bytes) -> int:
+    """Loads these instructions, with type information; the program's id."""
+    return _loaded(_TYPES[kind], code, name, 0, 0, _types(_CONTEXTS[kind], name))
+
+
 def tail(name: str, to: int) -> int:
     """An XDP program that goes on to another by a tail call; its id."""
     map_fd = _bpf(_MAP_CREATE, struct.pack("<5I", 3, 4, 4, 1, 0))

@@ -29,6 +29,7 @@ _TEXTS: Mapping[str, tuple[Any, ...]] = {
     "trait": ("-", "closed"),
     "protocol": ("tcp", "udp", "icmp"),
 }
+_FAILURES = ("failed", "srtt_us", "retransmits")
 _WORDS = tuple(f"word{n}" for n in range(40))
 
 
@@ -43,9 +44,22 @@ def figures() -> list[Figure]:
 
 
 class TwoViews:
-    """Views of one hook, attached to a target. columns: the one that has them; rows: the other."""
+    """Views of one hook, attached to a target. columns: the one that has them; rows: the other.
 
-    def __init__(self, hook: Hook, number: int, seed: int, target: str | None = None) -> None:
+    alone: whether there is only the one with columns. wrong: how many rows fail now and then.
+    """
+
+    def __init__(
+        self,
+        hook: Hook,
+        number: int,
+        seed: int,
+        target: str | None = None,
+        *,
+        alone: bool = False,
+        wrong: int = 1 << 30,
+    ) -> None:
+        self._alone, self._wrong = alone, wrong
         self._hook, self._number, self._dice = hook, number, random.Random(seed)
         self._id = HookId(hook.name, target)
         self._rows: dict[Key, list[Value]] = {}
@@ -65,6 +79,8 @@ class TwoViews:
         for view, trail, rows in zip(
             self._views, self._trails, (self._table(plain), plain), strict=True
         ):
+            if self._alone and view is self.rows:
+                continue
             sample = Sample(
                 view.statuses[0], self._time, 1e9 + self._time, rows=rows, from_zero=True
             )
@@ -83,9 +99,10 @@ class TwoViews:
         while len(self._rows) < self._number:
             row = [self._first(column) for column in self._hook.stored]
             self._rows[tuple([row[place] for place in self._hook.places.keys])] = row
-        for row in self._rows.values():
+        for n, row in enumerate(self._rows.values()):
             for place, column in enumerate(self._hook.stored):
-                row[place] = self._next(column, row[place])
+                if n < self._wrong or column.name not in _FAILURES:
+                    row[place] = self._next(column, row[place])
 
     def _first(self, column: Column) -> Value:
         dice = self._dice

@@ -23,7 +23,7 @@ from tui.table.lines import Line, fit, line
 from tui.table.many_records import Lexicon, ManyRecords, Part
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of
+from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of, words
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
 from tui.toolkit.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
@@ -89,6 +89,7 @@ def _made(view: View) -> Sequence[TableRow]:
         own={"unusual": unusual_of(told)},
         marks=np.where(bad, 2, slow.unusual).astype("u1"),
         odd=np.flatnonzero(told.unusual),
+        written={"unusual": lambda place: words(told.at(place))},
     )
 
 
@@ -180,8 +181,9 @@ def _unusual_places(view: View, rows: ManyRows, begin: NDArray[np.intp]) -> list
         return []
     ends = [_LEXICON.values(name, rows.cells(name), begin) for name in ("raddr", "rport")]
     numbers = {place: n for n, place in enumerate(zip(*ends, strict=True))}
-    there = numbers.keys() if view.past else numbers.keys() & unusual
-    return [numbers[p] for p in there if view.verdict(_PLACE, p).since is not None]
+    if view.past:
+        unusual = {p for p in numbers if view.verdict(_PLACE, p).since is not None}
+    return [numbers[place] for place in numbers.keys() & unusual]
 
 
 def _worst(view: View, most: int) -> list[Finding]:

@@ -13,9 +13,17 @@ from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW, np
-from probes.columns.cells import Cells, NumberCells, cells_of, joined, nothing
+from probes.columns.cells import (
+    Cells,
+    CodedCells,
+    NumberCells,
+    ObjectCells,
+    cells_of,
+    joined,
+    nothing,
+)
 from probes.model import Column, Hook, HookId, Kind, State
-from probes.units import DASH, Unit, show
+from probes.units import DASH, Unit, printable, show
 from tui.panes import inner_panes, panes
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, coloured, label, rate_of
@@ -94,12 +102,23 @@ class _Part:
         """Return what `show` makes of each value, without a call for each."""
         cells = self.rows.column(column.name)
         assert cells is not None
-        values = _LEXICON.values(column.name, cells, np.arange(len(cells)))
         if isinstance(cells, NumberCells) and column.unit is Unit.NUMBER:
-            return [DASH if value is None else str(value) for value in values]
-        if all(isinstance(value, str) and value.isprintable() for value in values):
-            return list(values)  # type: ignore[arg-type]
-        return [show(value, column.unit) for value in values]
+            return [DASH if value is None else str(value) for value in cells.values()]
+        if isinstance(cells, CodedCells | ObjectCells) and cells.space is not None:
+            words = _LEXICON.column(column.name, cells)
+            texts = np.array(list(map(printable, words.texts.tolist())), object)
+            return _dashed(texts[words.places].tolist(), cells)
+        return [show(value, column.unit) for value in cells.values()]
+
+
+def _dashed(texts: list[str], cells: Cells) -> list[str]:
+    """Put a dash where there is no value."""
+    unknown = ~cells.flags()
+    if isinstance(cells, ObjectCells):
+        unknown |= np.array([value is None for value in cells.raw.tolist()], bool)
+    for place in np.flatnonzero(unknown).tolist():
+        texts[place] = DASH
+    return texts
 
 
 class _Joined:

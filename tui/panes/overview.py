@@ -66,9 +66,7 @@ def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> Tabl
 
 def _record(view: View, place: int, pane: Pane, finding: Finding) -> TableRow:
     record = finding.record
-    usual = view.usual(finding.figure, finding.key)
-    if finding.verdict.since is not None:
-        usual = finding.verdict.usual
+    usual = _usual(view, finding)
     series = view.series(finding.figure, finding.key, 2 * _SPARK)
     values: dict[str, Value] = {
         "place": place,
@@ -84,6 +82,13 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> TableRow:
     }
     leads = pane.name, record.key
     return TableRow(leads, f"{pane.title} {record.name}", values, record.mark, leads=leads)
+
+
+def _usual(view: View, finding: Finding) -> float | None:
+    """Return the value before it was unusual, or the usual one now."""
+    if finding.verdict.since is not None:
+        return finding.verdict.usual
+    return view.usual(finding.figure, finding.key)
 
 
 def _shown(view: View, finding: Finding, usual: float | None) -> str:
@@ -192,7 +197,7 @@ def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
     """Draw a finding: its name, the value now and usually, and its history below."""
     values = view.series(finding.figure, finding.key, 2 * width)
     record, figure = finding.record, finding.figure
-    usual = finding.verdict.usual if finding.verdict.since else view.usual(figure, finding.key)
+    usual = _usual(view, finding)
     said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not yet known"
     room = max(width - len(figure.title) - len(said) - 6, 8)
     title = line(

@@ -21,7 +21,7 @@ from tui.table.lines import Line
 from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of
+from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of, words
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
 from tui.toolkit.many import either, many_of, near, numbers_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
@@ -67,15 +67,21 @@ def _made(view: View) -> Sequence[TableRow]:
         own={"unusual": unusual_of(found.said)},
         marks=found.marks,
         odd=np.flatnonzero(found.marks),
+        written={"unusual": lambda place: words(found.said.at(place)) or found.far(place)},
     )
 
 
 class _Many(NamedTuple):
-    """Many connections. marks: as places in MARKS. trips: in us. said: what is told of each."""
+    """Many connections. marks: as places in MARKS. trips, least: in us. said: of each."""
 
     marks: NDArray[np.uint8]
     trips: NDArray[np.float64]
+    least: NDArray[np.float64]
     said: ManyVerdicts
+
+    def far(self, place: int) -> str:
+        """Return the text for a round trip that is long, whether or not that is unusual."""
+        return _instead(float(self.trips[place]), float(self.least[place]))[0]
 
 
 def _looked_at(view: View) -> _Many:
@@ -85,16 +91,23 @@ def _looked_at(view: View) -> _Many:
     now, least = rows.numbers("srtt_us"), rows.numbers("min_us")
     far = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
     marks = (far | slow.unusual).astype("u1") + again.unusual
-    return _Many(marks, now, either(slow.unusual, slow, again))
+    return _Many(marks, now, least, either(slow.unusual, slow, again))
 
 
 def _record(view: View, row: SnapshotRow) -> TableRow:
     name = f"{row['comm'] or '?'} > {address(row['raddr'], row['rport'])}"
     slow, again = _verdicts(view, row)
-    times = row.number("srtt_us") / max(row.number("min_us"), 1)
-    instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
+    instead = _instead(row.number("srtt_us"), row.number("min_us"))
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
     return TableRow(row.key, name, values, _mark_of(slow, again, row), row)
+
+
+def _instead(now: float, least: float) -> tuple[str, str]:
+    """Return a long and a short text for a round trip that is long, but not unusual."""
+    if not _is_far(now, least):
+        return "", ""
+    times = now / max(least, 1)
+    return f"{times:.0f}x its minimum", f"{times:.0f}x min"
 
 
 def _mark_of(slow: Verdict, again: Verdict, row: SnapshotRow) -> str:
@@ -103,8 +116,11 @@ def _mark_of(slow: Verdict, again: Verdict, row: SnapshotRow) -> str:
 
 
 def _far(row: SnapshotRow) -> bool:
+    return _is_far(row.number("srtt_us"), row.number("min_us"))
+
+
+def _is_far(now: float, least: float) -> bool:
     """Return whether the round trip is far above the path's minimum."""
-    now, least = row.number("srtt_us"), row.number("min_us")
     return least > 0 and now >= _TIMES * least and now >= _LEAST_US
 
 

@@ -34,6 +34,14 @@ class Decided(NamedTuple):
     time: float = 0.0
 
 
+class _Answer(NamedTuple):
+    """What was found out about some snapshots, which are kept, so that no other has their ids."""
+
+    stamp: object
+    read: Sequence[Snapshot]
+    answer: Any
+
+
 @dataclass(slots=True)
 class View:
     """Everything a pane may look at. A frozen screen has a view of its own.
@@ -63,7 +71,7 @@ class View:
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _of_readings: dict[Callable[[View], Any], tuple[object, Any]] = field(
+    _of_readings: dict[Callable[[View], Any], _Answer] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -93,6 +101,7 @@ class View:
         if stamp != self._stamp:
             self._stamp = stamp
             self._answers.clear()
+            self._forget_readings()
         if ask not in self._answers:
             self._answers[ask] = ask(self)
         found: T = self._answers[ask]
@@ -107,10 +116,17 @@ class View:
         read = [s for hook in hooks for s in self.of(hook)]
         stamp = list(map(id, read)), self.history, self.ticks, self.dropping
         known = self._of_readings.get(ask)
-        if known is None or known[0] != stamp:
-            known = self._of_readings[ask] = (stamp, (read, ask(self)))  # kept: ids may come again
-        found: T = known[1][1]
+        if known is None or known.stamp != stamp:
+            known = self._of_readings[ask] = _Answer(stamp, read, ask(self))
+        found: T = known.answer
         return found
+
+    def _forget_readings(self) -> None:
+        """Forget what was asked about snapshots that others have replaced: they may be large."""
+        current = self.snapshots
+        for ask, (_, read, _) in list(self._of_readings.items()):
+            if [one for one in read if current.get(one.id) is not one]:
+                del self._of_readings[ask]
 
     @property
     def past(self) -> bool:

@@ -238,8 +238,8 @@ def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     def among(records: ManyRecords) -> Flags:
         found = _near(records, word, fields)
         if " " in word.word:  # what is beside each other may have it only together
-            for place in np.flatnonzero(found).tolist():
-                found[place] = test(records[place])
+            places = np.flatnonzero(found)
+            found[places] = records.finds_whole(fields, places, word.found_in)
         return found
 
     return Term(f"{word} anywhere", test, among)

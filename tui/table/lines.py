@@ -106,7 +106,8 @@ def _differing(
     """Yield (first cell, cell after the last) of each difference; the rest if spans diverge."""
     x = 0
     for was, now in zip(old, new, strict=False):
-        cells = width_of(now[0])
+        text = now[0]
+        cells = len(text) if text.isascii() else cell_len(text)  # thousands in each paint
         if was != now:
             if width_of(was[0]) != cells:
                 break
@@ -145,7 +146,7 @@ def pieces(
     start, cells = next(todo, none)
     x = 0
     for part, role in (*text.spans, (" " * width, "")):
-        after = x + width_of(part)
+        after = x + (len(part) if part.isascii() else cell_len(part))
         while cells and start < after:
             end = min(start + cells, after)
             yield start, _cut(part, start - x, end - x), role

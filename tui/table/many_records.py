@@ -6,7 +6,8 @@ columns; what it has of a row, as a Python value, it makes of that row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
@@ -16,11 +17,15 @@ from probes.model import Value
 from probes.units import DASH, printable
 from tui.table.fields import Field, TableRow
 from tui.table.number_texts import number_texts
-from tui.table.vocabulary import Vocabulary, Words, naturals
+from tui.table.vocabulary import Vocabulary, Words, lowered, naturals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    _Ranked = Words | NDArray[np.generic]
+
+_LONGEST = 10**12
+"""Numbers below it are sorted as their texts are by `natural`."""
 MARKS = ("", "warn", "bad")
 """A record's marks; of many they are kept as places in this."""
 Finds = Callable[[list[str]], list[bool]]
@@ -56,7 +61,7 @@ class Lexicon:
         self.name = name
         self._parts = [Vocabulary(part.text) for part in name]
         self._columns: dict[str, Vocabulary] = {}
-        self._read: list[Words] = []
+        self._read: list[_Ranked] = []
         self._order: NDArray[np.intp] | None = None
 
     def column(self, name: str, cells: Cells) -> Words:
@@ -83,8 +88,12 @@ class Lexicon:
 
     def order(self, columns: Sequence[Cells]) -> NDArray[np.intp]:
         """Return the places of all rows by name, those with the same name as they are."""
-        read = self._words(columns)
-        if self._order is None or len(read) != len(self._read) or not _same(read, self._read):
+        triples = zip(self.name, self._parts, columns, strict=True)
+        read = [
+            cells.raw if _in_order(part, cells) else vocabulary.read(cells)
+            for part, vocabulary, cells in triples
+        ]
+        if self._order is None or not all(map(_same, read, self._read)):
             self._read, self._order = read, self._ordered(read, columns)
         return self._order
 
@@ -92,14 +101,25 @@ class Lexicon:
         pairs = zip(self._parts, columns, strict=True)
         return [vocabulary.read(cells) for vocabulary, cells in pairs]
 
-    def _ordered(self, read: Sequence[Words], columns: Sequence[Cells]) -> NDArray[np.intp]:
-        if any(_ambiguous(words) for words in read[:-1]):
+    def _ordered(self, read: Sequence[_Ranked], columns: Sequence[Cells]) -> NDArray[np.intp]:
+        if any(isinstance(one, Words) and _ambiguous(one) for one in read[:-1]):
             return _argsorted(naturals(self.names(columns)))
-        return np.lexsort([words.order for words in reversed(read)])
+        keys = [one.order if isinstance(one, Words) else one for one in reversed(read)]
+        return np.lexsort(keys)
 
 
-def _same(read: Sequence[Words], before: Sequence[Words]) -> bool:
-    return all(now is was for now, was in zip(read, before, strict=True))
+def _in_order(part: Part, cells: Cells) -> bool:
+    """Return whether the texts of numbers are in the order of the numbers."""
+    if part.text is not str or not isinstance(cells, NumberCells) or cells.known is not None:
+        return False
+    raw = cells.raw
+    return raw.dtype.kind in "iu" and bool(raw.min() >= 0 and raw.max() < _LONGEST)
+
+
+def _same(now: _Ranked, before: _Ranked) -> bool:
+    if isinstance(now, Words) or isinstance(before, Words):
+        return now is before
+    return np.array_equal(now, before)
 
 
 def _ambiguous(words: Words) -> bool:
@@ -118,7 +138,8 @@ class ManyRecords(Sequence[TableRow]):
 
     lexicon: the pane's. make: the record at a place. own: columns that the pane adds, by name.
     marks: of each record, as places in `MARKS`. odd: the places of records of which a field that
-    writes its own text says something else than of all others.
+    writes its own text says something else than of all others. written: what such a field says of
+    the record at a place, without making the record.
     """
 
     def __init__(
@@ -130,13 +151,14 @@ class ManyRecords(Sequence[TableRow]):
         own: dict[str, Cells] | None = None,
         marks: NDArray[np.uint8] | None = None,
         odd: NDArray[np.intp] | None = None,
+        written: Mapping[str, Callable[[int], str]] | None = None,
     ) -> None:
         self.marks = np.zeros(len(rows), "u1") if marks is None else marks
         self._rows, self._lexicon, self._make = rows, lexicon, make
-        self._own = own or {}
+        self._own, self._written = own or {}, written or {}
         self._odd = np.empty(0, np.intp) if odd is None else odd
         self._made: dict[int, TableRow] = {}
-        self._names: list[str] | None = None
+        self._texts: dict[str, tuple[list[str], NDArray[np.intp]]] = {}
         self._order: NDArray[np.intp] | None = None
         self._plain = self._first_plain()
 
@@ -179,12 +201,10 @@ class ManyRecords(Sequence[TableRow]):
         """Return a column; None if there is none of that name, so that no value is known."""
         return self._own[name] if name in self._own else self._rows.column(name)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The name of each record."""
-        if self._names is None:
-            self._names = self._lexicon.names(self._named())
-        return self._names
+        return self._lexicon.names(self._named())
 
     def _named(self) -> list[Cells]:
         columns = [self.column(part.column) for part in self._lexicon.name]
@@ -230,34 +250,57 @@ class ManyRecords(Sequence[TableRow]):
 
     def finds_name(self, finds: Finds) -> NDArray[np.bool_]:
         """Return whose name is wanted."""
-        lower = "\n".join(self.names).lower().split("\n")
-        same = len(lower) == len(self)
-        return _flags(finds(lower if same else [name.lower() for name in self.names]))
+        return _flags(finds(self._lower_names))
 
     def finds(self, field: Field, finds: Finds) -> NDArray[np.bool_]:
         """Return of which records the field's text is wanted."""
+        texts, places = self._spelled(field)
+        return _flags(finds(texts))[places]
+
+    def finds_whole(
+        self, fields: Sequence[Field], places: NDArray[np.intp], finds: Finds
+    ) -> NDArray[np.bool_]:
+        """Return of which records the name and all texts, with spaces between them, are wanted."""
+        names, wanted = self._lower_names, places.tolist()
+        columns = [[names[place] for place in wanted]]
+        for field in fields:
+            texts, at = self._spelled(field)
+            columns.append([texts[n] for n in at[places].tolist()])
+        return _flags(finds(list(map(" ".join, zip(*columns, strict=True)))))
+
+    @cached_property
+    def _lower_names(self) -> list[str]:
+        return lowered(self.names)
+
+    def _spelled(self, field: Field) -> tuple[list[str], NDArray[np.intp]]:
+        """Return the field's texts in lower case, and the place of each record's among them."""
+        if field.name not in self._texts:
+            texts, places = self._spell(field)
+            self._texts[field.name] = lowered(texts), places
+        return self._texts[field.name]
+
+    def _spell(self, field: Field) -> tuple[list[str], NDArray[np.intp]]:
+        cells, number = self.column(field.name), len(self)
         if field.write is not None:
-            return self._finds_written(field, finds)
-        cells = self.column(field.name)
+            plain = [] if self._plain is None else [self._plain]
+            asked = [*plain, *self._odd.tolist()]
+            write = self._written.get(field.name, lambda n: field.text(self[n], False))
+            places = np.zeros(number, np.intp)
+            places[self._odd] = np.arange(len(self._odd)) + len(plain)
+            return list(map(write, asked)), places
         if cells is None:
-            return np.full(len(self), finds([DASH])[0])
+            return [DASH], np.zeros(number, np.intp)
         if _mixed(cells):
-            return _flags(finds([field.text(record, False).lower() for record in self]))
+            return [field.text(record, False) for record in self], np.arange(number)
         if isinstance(cells, NumberCells):
             texts, places = number_texts(cells.raw, field.unit)
         else:
             words = self._lexicon.column(field.name, cells)
             texts, places = _shown(words.texts.tolist()), words.places
-        found, known = _flags(finds([text.lower() for text in texts]))[places], _known(cells)
-        return found if known is None else np.where(known, found, finds([DASH])[0])
-
-    def _finds_written(self, field: Field, finds: Finds) -> NDArray[np.bool_]:
-        found = np.zeros(len(self), bool)
-        if self._plain is not None:
-            found[:] = finds([field.text(self[self._plain], False).lower()])[0]
-        odd = self._odd.tolist()
-        found[self._odd] = finds([field.text(self[n], False).lower() for n in odd])
-        return found
+        known = _known(cells)
+        if known is None:
+            return texts, places
+        return [*texts, DASH], np.where(known, places, len(texts))
 
 
 def _known(cells: Cells) -> NDArray[np.bool_] | None:

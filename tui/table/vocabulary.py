@@ -140,9 +140,15 @@ def _objects(texts: list[str]) -> NDArray[Any]:
 
 def naturals(texts: list[str]) -> list[str]:
     """Return `natural` of each text."""
-    whole = "\n".join(texts)
-    if whole.count("\n") != len(texts) - 1:
+    lower = "\0".join(texts).lower()
+    if lower.count("\0") != len(texts) - 1:
         return list(map(natural, texts))
-    parts = _DIGITS.split(whole.lower())
+    parts = _DIGITS.split(lower)
     parts[1::2] = [digits.zfill(_WIDE) for digits in parts[1::2]]
-    return "".join(parts).split("\n")
+    return "".join(parts).split("\0")
+
+
+def lowered(texts: list[str]) -> list[str]:
+    """Return each text in lower case."""
+    lower = "\0".join(texts).lower().split("\0")
+    return lower if len(lower) == len(texts) else [text.lower() for text in texts]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from probes.analysis import drop_stages
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, cells_of, joined
-from probes.columns.groups import Groups, grouped, words_of
+from probes.columns.groups import EqualRows, grouped, words_of
 from probes.columns.row_table import ColumnRows
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.counters import CounterUnit
@@ -29,7 +29,7 @@ _NUMBERS = ("location", "device", "reason", "ifindex", "netns", "protocol", "por
 _TEXTS = ("interface", "reason", "location", "protocol", "trait")
 
 
-class _Names(NamedTuple):
+class _Called(NamedTuple):
     """What numbers are called. of: the place in `texts` that each entry has."""
 
     texts: list[str]
@@ -52,12 +52,12 @@ class TracedColumns:
         drop = np.array([name not in drop_reasons.NOT_DROPPED for name in reasons.texts], bool)
         kept = drop[reasons.of]
         found = {name: numbers[kept] for name, numbers in found.items()}
-        names = [_Names(n.texts, n.of[kept]) for n in (interfaces, reasons, places)]
+        names = [_Called(n.texts, n.of[kept]) for n in (interfaces, reasons, places)]
         merged, texts = self._merged(found, names)
         rows = self._row_columns(merged, texts, self._held(merged, texts))
         return rows, self._around.seen.of_many(self._seen(found, names[1], names[2]))
 
-    def _places(self, found: dict[str, NDArray[Any]]) -> _Names:
+    def _places(self, found: dict[str, NDArray[Any]]) -> _Called:
         """Name the places in the code.
 
         No packet is at the loopback that had no route, as it was meant for elsewhere.
@@ -69,9 +69,9 @@ class TracedColumns:
         of = of.reshape(-1)
         at_loopback = (found["device"] == 0) & (found["ifindex"] == LOOPBACK)
         found["ifindex"] = np.where(no_route[of] & at_loopback, 0, found["ifindex"])
-        return _Names(texts, of)
+        return _Called(texts, of)
 
-    def _interfaces(self, found: Arrays) -> _Names:
+    def _interfaces(self, found: Arrays) -> _Called:
         own, devices = self._around.own, self._around.devices
         here = found["netns"] == own
         at = [found[name][here] for name in ("ifindex", "device")]
@@ -82,10 +82,10 @@ class TracedColumns:
         columns = [found[name] for name in ("ifindex", "device", "netns")]
         groups = grouped(words_of(*columns))
         all = zip(*[numbers[groups.first].tolist() for numbers in columns], strict=True)
-        return _Names([devices.name(*one) for one in all], groups.of)
+        return _Called([devices.name(*one) for one in all], groups.of)
 
     def _merged(
-        self, found: Arrays, names: Sequence[_Names]
+        self, found: Arrays, names: Sequence[_Called]
     ) -> tuple[Arrays, dict[str, NDArray[Any]]]:
         """Return the entries, those that are called the same as one, and their texts' numbers."""
         numbers = [self._texts.of(n.texts)[n.of] for n in names]
@@ -98,7 +98,7 @@ class TracedColumns:
         merged["packets"] = groups.sums(found["packets"])
         return merged, {n: array[at] for n, array in zip(_TEXTS, numbers, strict=True)}
 
-    def _traits(self, traits: NDArray[Any], reasons: _Names) -> NDArray[Any]:
+    def _traits(self, traits: NDArray[Any], reasons: _Called) -> NDArray[Any]:
         def text(trait: int, reason: int) -> str:
             return trait_of(trait, reasons.texts[reason])
 
@@ -124,7 +124,7 @@ class TracedColumns:
             known[at] = np.array([o is not None for o in owners], bool)[groups.of]
         return self._texts.coded(names), NumberCells(pids, known)
 
-    def _ports(self, protocols: NDArray[Any], ports: NDArray[Any]) -> tuple[list[Port], Groups]:
+    def _ports(self, protocols: NDArray[Any], ports: NDArray[Any]) -> tuple[list[Port], EqualRows]:
         groups = grouped(words_of(protocols, ports))
         names = list(map(self._texts.all.__getitem__, protocols[groups.first].tolist()))
         return list(zip(names, ports[groups.first].tolist(), strict=True)), groups
@@ -150,7 +150,7 @@ class TracedColumns:
             )
         )
 
-    def _seen(self, found: Arrays, reasons: _Names, places: _Names) -> SeenEntries:
+    def _seen(self, found: Arrays, reasons: _Called, places: _Called) -> SeenEntries:
         """Return the entries that a counter includes."""
         groups = grouped(words_of(reasons.of, places.of))
         pairs = zip(
@@ -183,6 +183,6 @@ class TracedColumns:
         return joined(cells, self._texts.cells(values) if texts else cells_of(values))
 
 
-def _named(numbers: NDArray[Any], name: Any) -> _Names:
+def _named(numbers: NDArray[Any], name: Any) -> _Called:
     distinct, of = np.unique(numbers, return_inverse=True)
-    return _Names([name(number) for number in distinct.tolist()], of.reshape(-1))
+    return _Called([name(number) for number in distinct.tolist()], of.reshape(-1))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from probes.analysis.drop_stages import function_of
 from probes.arrays import np
 from probes.columns.cells import NumberCells
-from probes.columns.groups import Groups, grouped, words_of
+from probes.columns.groups import EqualRows, grouped, words_of
 from probes.columns.row_table import RowTable
 from probes.hooks.drops.counters import ALL, Counter, Freeing
 from probes.model import Flat
@@ -64,7 +64,9 @@ class SeenEntries(NamedTuple):
 
     def merged(self) -> SeenEntries:
         """Return them without any that has the numbers of another."""
-        groups = grouped(words_of(*self.keys)) if len(self.port) else Groups(self.port, self.port)
+        groups = (
+            grouped(words_of(*self.keys)) if len(self.port) else EqualRows(self.port, self.port)
+        )
         at = groups.first
         keys = [numbers[at] for numbers in self.keys]
         sums = groups.sums(self.packets)

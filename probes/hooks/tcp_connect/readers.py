@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from probes.columns.row_table import ColumnRows
@@ -17,7 +18,15 @@ from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.field_cells import cells_from
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
-from probes.toolkit.readers import Uncounted, record, row_from, row_of, take, thread_of
+from probes.toolkit.readers import (
+    Uncounted,
+    once_each,
+    record,
+    row_from,
+    row_of,
+    take,
+    thread_of,
+)
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
@@ -50,6 +59,8 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     row, cells, others = row_of(columns, rows), cells_from(columns), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
     at = {c.name: i for i, c in enumerate(columns)}
+    failures = itemgetter(*(at[name] for name in FAILURES))
+    told = itemgetter(*(at[c] for c in ("connects", "established", "failed", "pending")))
     key_of = _keys(rows)
 
     def complete(made: Iterable[Row], waiting: Counter[Who]) -> Iterable[Row]:
@@ -64,10 +75,9 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         return filter(None, [one(list(found), waiting) for found in made])
 
     def one(values: list[Value], waiting: Counter[Who]) -> Row:
-        values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
-        values[at["pending"]] = waiting[tuple(values[:4])]
-        told = any(values[at[c]] for c in ("connects", "established", "failed", "pending"))
-        return tuple(values) if told else ()
+        values[at["failed"]] = sum(filter(None, failures(values)))
+        values[at["pending"]] = waiting.get(tuple(values[:4]), 0)
+        return tuple(values) if any(told(values)) else ()
 
     def read() -> Reading:
         log = _log(opening)
@@ -101,27 +111,26 @@ def _keys(rows: Table) -> Callable[[Mapping[str, Any]], Flat]:
     return lambda attempt: tuple(attempt.get(name, 0) for name in names)
 
 
-def _whole(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
 def _log(opening: Opening) -> list[Row]:
     """Return the attempts decided since the previous reading, laid out as the hook's log."""
     queue = opening.tables["events"]
-    places: Mapping[str, Any] = queue.fields
     names = ("pid", "comm", "raddr", "rport", "error", "ns")
-    pid, name, raddr, rport, error, ns = (places[n] for n in names)
-    return [
-        (
-            e[pid],
-            comm(e[name]),
-            address(e[raddr]),
-            e[rport],
-            _result(int(e[error])),
-            e[ns] or None,
+    wanted: Callable[[Flat], tuple[Any, ...]] = itemgetter(*(queue.fields[n] for n in names))
+    events = list(map(wanted, queue.drain()))
+    if not events:
+        return []
+    pid, name, raddr, rport, error, ns = zip(*events, strict=True)
+    return list(
+        zip(
+            pid,
+            once_each(comm, name),
+            once_each(address, raddr),
+            rport,
+            once_each(_result, error),
+            [took or None for took in ns],
+            strict=True,
         )
-        for e in queue.drain()
-    ]
+    )
 
 
 def _result(error: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, cells_of
-from probes.columns.groups import Groups, grouped, words_of
+from probes.columns.groups import EqualRows, grouped, words_of
 from probes.columns.row_table import ColumnRows
 from probes.kernel.procfs import Owner
 from probes.model import Entries, Fields
@@ -67,7 +67,7 @@ def counted_open(made: ColumnRows, place: int, entries: Fields, open: Entries) -
     return ColumnRows([cells if at == place else c for at, c in enumerate(made.cells)])
 
 
-def _same_side(entries: Fields, open: Fields) -> Groups:
+def _same_side(entries: Fields, open: Fields) -> EqualRows:
     """Return which rows, and which connections behind them, are of the same side."""
     inward = open["inward"] != 0
     of_connections = _words(

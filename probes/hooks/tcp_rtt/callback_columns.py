@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from probes.arrays import np
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
-from probes.hooks.tcp_rtt.open_sockets import ITERATOR, MEMBERS
+from probes.hooks.tcp_rtt.open_sockets import MEMBERS
 from probes.kernel.netlink.sock_diag import Ends, TcpSocket
 from probes.kernel.procfs import Owner
 from probes.model import Column, Fields
@@ -32,7 +32,7 @@ class CallbackColumns:
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._made = ConnectionColumns(columns, ("sock_ops", ITERATOR))
+        self._made = ConnectionColumns(columns, "sock_ops")
         self._keys: NDArray[Any] | None = None
         self._marks: NDArray[Any]
         self._moving: NDArray[np.bool_]
@@ -70,11 +70,15 @@ class CallbackColumns:
         return np.where(self._settled, self._estimates[:, 2], entries["inode"])
 
     def rows(
-        self, entries: Fields, others: NDArray[Any] | None, whose: Mapping[int, Owner]
+        self,
+        entries: Fields,
+        others: NDArray[Any] | None,
+        whose: Mapping[int, Owner],
+        origin: str,
     ) -> ColumnRows | None:
         """Return a row for each connection; None where that cannot be done in columns.
 
-        others: what an iterator wrote of connections, those that have an entry among them.
+        others: what was told of connections, those that have an entry among them. origin: by what.
         """
         newest = _Newest(entries, self._settled, self._estimates)
         if others is None:
@@ -84,7 +88,7 @@ class CallbackColumns:
         for field in _COPIED:
             told[field] = newest[field]
         unseen = others[~np.isin(others["cookie"], entries["key"])]
-        return self._made.rows(entries, np.concatenate([told, unseen]), whose)
+        return self._made.rows(entries, np.concatenate([told, unseen]), whose, origin)
 
 
 class _Newest:

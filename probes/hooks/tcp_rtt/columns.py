@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, joined, nothing
 from probes.columns.row_table import ColumnRows
+from probes.hooks.tcp_rtt.open_sockets import ITERATOR, SOCK_DIAG
 from probes.kernel.procfs import Owner
 from probes.model import Column, Fields
 from probes.toolkit.field_cells import cells_from
@@ -21,15 +22,15 @@ _MOST_OWNERS = 4096
 
 
 class ConnectionColumns:
-    """A maker of rows. origins: of what programs see, and of what only the iterator sees."""
+    """A maker of rows. source: of what programs see."""
 
-    def __init__(self, columns: Sequence[Column], origins: tuple[str, str]) -> None:
+    def __init__(self, columns: Sequence[Column], source: str) -> None:
         self._names = [column.name for column in columns]
         self._cells = cells_from(columns)
         told = [c for c in columns if c.name in _FIELDS and c.name != "cookie"]
         self._told = [c.name for c in told]
         self._cells_told = cells_from(told)
-        self._origins = origins
+        self._origins = (source, ITERATOR, SOCK_DIAG)
         self._owners = _Owners()
 
     def of_map(
@@ -41,19 +42,24 @@ class ConnectionColumns:
         known |= self._held(inodes, whose)
         return ColumnRows([known[name] for name in self._names])
 
+    def of_sockets(self, sockets: Fields, whose: Mapping[int, Owner], origin: str) -> ColumnRows:
+        """Return a row for each connection, where there is no map."""
+        known, empty = self._of_sockets(sockets, whose, origin), nothing(len(sockets))
+        return ColumnRows([known.get(name, empty) for name in self._names])
+
     def rows(
-        self, entries: Fields, sockets: Fields, whose: Mapping[int, Owner]
+        self, entries: Fields, sockets: Fields, whose: Mapping[int, Owner], origin: str
     ) -> ColumnRows | None:
         """Return a row for each connection: those in the map first.
 
-        None if the iterator told of one twice.
+        origin: of what only the sockets tell. None if one of these was told of twice.
         """
         cookies = sockets["cookie"]
         if len(np.unique(cookies)) != len(cookies):
             return None
         told_at, seen_at = _order(entries["key"], cookies)
         known = dict(zip(self._names, self._cells(entries), strict=True))
-        told = self._of_sockets(sockets, whose)
+        told = self._of_sockets(sockets, whose, origin)
         known["from"] = CodedCells(np.zeros(len(entries), "u1"), self._origins.__getitem__)
         empty, made = nothing(len(sockets)), []
         for name in self._names:
@@ -62,10 +68,13 @@ class ConnectionColumns:
             made.append(joined(known[name], told.get(name, empty)).at(at))
         return ColumnRows(made)
 
-    def _of_sockets(self, sockets: Fields, whose: Mapping[int, Owner]) -> dict[str, Cells]:
+    def _of_sockets(
+        self, sockets: Fields, whose: Mapping[int, Owner], origin: str
+    ) -> dict[str, Cells]:
         told = dict(zip(self._told, self._cells_told(sockets), strict=True))
         told["cookie"] = NumberCells(sockets["cookie"])
-        told["from"] = CodedCells(np.ones(len(sockets), "u1"), self._origins.__getitem__)
+        number = self._origins.index(origin)
+        told["from"] = CodedCells(np.full(len(sockets), number, "u1"), self._origins.__getitem__)
         return told | self._held(sockets["inode"], whose)
 
     def _held(self, inodes: NDArray[Any], whose: Mapping[int, Owner]) -> dict[str, Cells]:

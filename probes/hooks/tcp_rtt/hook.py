@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from probes.arrays import FEW
 from probes.hooks.tcp_rtt import open_sockets, sock_ops_iter
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
-from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
+from probes.hooks.tcp_rtt.open_sockets import OpenSocket, OpenSockets, minimum
 from probes.kernel import capabilities
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat
@@ -75,16 +75,20 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
         known = [at[name] for name in OpenSocket._fields[:-1]]
         pid, comm, origin = at["pid"], at["comm"], at["from"]
         owners, sockets = SocketOwners(), OpenSockets(opening)
-        many = ConnectionColumns(columns, (source, ITERATOR))
+        many = ConnectionColumns(columns, source)
         uncounted = Uncounted(opening, {})
 
         def read() -> Reading:
             entries = table.entries() if table is not None else None
             sockets.read()
             told = sockets.many
-            if entries is not None and told is not None and len(told) > FEW:
+            if told is not None and len(told) > FEW:
                 whose = owners.find(set(told["inode"].tolist()))
-                made = many.rows(entries, told, whose)
+                made = (
+                    many.rows(entries, told, whose, sockets.origin)
+                    if entries is not None
+                    else many.of_sockets(told, whose, sockets.origin)
+                )
                 if made is not None:
                     return Reading(made, uncounted.read())
             return Reading(few(entries.rows() if entries is not None else []), uncounted.read())

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from probes.arrays import np
 from probes.attach import iterator
 from probes.columns.cells import Cells, NumberCells
+from probes.kernel import procfs
 from probes.kernel.netlink import sock_diag
+from probes.kernel.netlink.sock_table import tcp_table
 from probes.model import Opening, Program
 from probes.toolkit import decode
 from probes.toolkit.c_files import c_source
@@ -42,6 +44,7 @@ PROGRAM = Program(
 )
 SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
 _ITERATED = Struct("=24s24sIIIII4xQQ")
+MEMBERS_TOLD = ("lport", "rport", "srtt_us", "min_us", "retransmits")
 MEMBERS = (
     *[(end, "u1", (24,)) for end in ("laddr", "raddr")],
     *[(name, "=u4") for name in ("lport", "rport", "srtt_us", "min_us", "retransmits", "_")],
@@ -79,15 +82,16 @@ def minimum(us: object) -> int | None:
 class OpenSockets:
     """Open connections, read again and again.
 
-    origin: the source of the latest reading. many: what its iterator wrote, as an array; None: the
-    connections are few, or were told by sock_diag.
+    origin: the source of the latest reading. many: what it told, as an array; None: the connections
+    are few, or were asked for one by one.
     """
 
     def __init__(self, opening: Opening) -> None:
         self._iterate: Callable[[], bytes] | None = opening.iterators.get(PROGRAM.function)
         self._many = False
         self._data = b""
-        self._told: list[OpenSocket] = []
+        self._told: list[OpenSocket] | None = []
+        self._table: NDArray[np.void] | None = None
         self.origin = SOCK_DIAG
 
     def read(self) -> None:
@@ -95,17 +99,27 @@ class OpenSockets:
         iterate = self._iterate if self._many else None
         self.origin = SOCK_DIAG if iterate is None else ITERATOR
         self._data = b"" if iterate is None else iterate()
-        self._told = list(_told()) if iterate is None else []
-        number = len(self._told) or len(self._data) // _ITERATED.size
+        self._told, self._table = [], None
+        if iterate is not None:
+            number = len(self._data) // _ITERATED.size
+        elif self._many and (table := _table()) is not None:
+            self._told, self._table, number = None, table, len(table)
+        else:
+            self._told = list(_told())
+            number = len(self._told)
         self._many = number >= MANY
 
     @property
     def many(self) -> NDArray[np.void] | None:
-        return np.frombuffer(self._data, list(MEMBERS)) if self._many and self._data else None
+        if not self._many:
+            return None
+        return np.frombuffer(self._data, list(MEMBERS)) if self._data else self._table
 
     def all(self) -> list[OpenSocket]:
         """Return the connections of the latest reading."""
-        return list(_iterated(self._data)) if self._data else self._told
+        if self._told is None and self._table is not None:
+            self._told = list(_iterated(self._table.tobytes()))
+        return list(_iterated(self._data)) if self._data else self._told or []
 
 
 def _iterated(data: bytes) -> Iterator[OpenSocket]:
@@ -122,6 +136,21 @@ def _iterated(data: bytes) -> Iterator[OpenSocket]:
             again,
             inode,
         )
+
+
+def _table() -> NDArray[np.void] | None:
+    """Return what sock_diag tells of many, as the iterator does; None: ask it one by one."""
+    found = tcp_table(sock_diag.SYNCHRONIZED)
+    if found is None:
+        return None
+    made = np.zeros(len(found), np.dtype(list(MEMBERS)))
+    for name in (*MEMBERS_TOLD, "cookie", "inode"):
+        made[name] = found[name]
+    links = np.stack([found["ifindex"], np.full(len(found), procfs.netns(), "=u4")], axis=1)
+    for end in ("laddr", "raddr"):
+        made[end][:, :16] = found[end]
+        made[end][:, 16:] = np.ascontiguousarray(links).view("u1")
+    return made
 
 
 def _told() -> Iterator[OpenSocket]:

@@ -105,7 +105,8 @@ class _Connections:
         inodes = set(self._many.inodes(entries).tolist())
         if others is not None:
             inodes |= set(others["inode"].tolist())
-        return self._many.rows(entries, others, self._holders.find(inodes))
+        whose = self._holders.find(inodes)
+        return self._many.rows(entries, others, whose, self._sockets.origin)
 
     def _one_by_one(self, flags: CallbackFlags) -> list[Row]:
         rows, others = self._few, [] if flags.complete else self._sockets.all()

@@ -134,7 +134,7 @@ def links() -> list[Interface]:
     """List every interface of this network namespace. Raises ProbeError."""
     # No RTEXT_FILTER_SKIP_STATS to halve the message: since 7.x that leaves out these counters too.
     request = _IFINFO.pack(0, 0, 0, 0, 0)
-    now: dict[int, _Told] = {}
+    now: dict[int, _LinkMessage] = {}
     decode = partial(_link, _told[0], now)
     found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, decode)
     _told[0] = now
@@ -266,7 +266,7 @@ def filters(ifindex: int, direction: str) -> list[Filter]:
     return nlsocket.dump(nlsocket.ROUTE, _RTM_GETTFILTER, request, _filter)
 
 
-class _Told(NamedTuple):
+class _LinkMessage(NamedTuple):
     """A message on an interface, and what it said.
 
     same: what is around its counters, and from where to where. stats: where those are that are
@@ -279,7 +279,7 @@ class _Told(NamedTuple):
     stats: int
 
     @classmethod
-    def of(cls, data: bytes, start: int, end: int) -> _Told:
+    def of(cls, data: bytes, start: int, end: int) -> _LinkMessage:
         same, begin, stats = [], start, 0
         for kind, at, to in attributes(data, start + _IFINFO.size, end):
             if kind in _COUNTERS:
@@ -290,7 +290,7 @@ class _Told(NamedTuple):
         same.append((begin - start, end - start, data[begin:end]))
         return cls(_interface(data, start, end), end - start, tuple(same), stats)
 
-    def repeated(self, data: bytes, start: int, end: int) -> _Told | None:
+    def repeated(self, data: bytes, start: int, end: int) -> _LinkMessage | None:
         """Return the same with another message's counters; None where more than they differs."""
         if end - start != self.length or not self.stats:
             return None
@@ -301,21 +301,25 @@ class _Told(NamedTuple):
         if counters == link[_RX_PACKETS:_XDP_MODE]:
             return self
         now = Interface._make((*link[:_RX_PACKETS], *counters, *link[_XDP_MODE:]))
-        return _Told(now, self.length, self.same, self.stats)
+        return _LinkMessage(now, self.length, self.same, self.stats)
 
 
-_told: list[Mapping[int, _Told]] = [{}]
+_told: list[Mapping[int, _LinkMessage]] = [{}]
 """The messages of the latest listing: in most of the next only counters are others."""
 
 
 def _link(
-    before: Mapping[int, _Told], now: dict[int, _Told], data: bytes, start: int, end: int
+    before: Mapping[int, _LinkMessage],
+    now: dict[int, _LinkMessage],
+    data: bytes,
+    start: int,
+    end: int,
 ) -> Interface:
     """Decode an interface. before: earlier messages, by ifindex. now: gets this one."""
     ifindex = _IFINFO.unpack_from(data, start)[2]
     was = before.get(ifindex)
     told = was.repeated(data, start, end) if was is not None else None
-    now[ifindex] = told = told or _Told.of(data, start, end)
+    now[ifindex] = told = told or _LinkMessage.of(data, start, end)
     return told.link
 
 

@@ -16,7 +16,7 @@ from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes
 
 _TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20
-_INET_DIAG_INFO, _INET_DIAG_SKMEMINFO = 2, 7
+INFO, _INET_DIAG_SKMEMINFO = 2, 7
 # struct inet_diag_req_v2: family, protocol, ext, states, then a struct inet_diag_sockid
 _REQUEST = Struct("=BBBxI48x")
 # the same for one socket: ports in network order, addresses, interface, cookie
@@ -33,7 +33,8 @@ _QUEUES = Struct(
 )  # of the same message: of a listener, connections waiting, and how many may
 _SK_MEMINFO_DROPS = 8  # in include/uapi/linux/sock_diag.h; Linux 4.12
 _UNKNOWN = 0xFFFFFFFF
-_MAPPED = b"\0" * 10 + b"\xff\xff"
+MAPPED = b"\0" * 10 + b"\xff\xff"
+"""How an IPv4-mapped address begins."""
 
 
 class TcpState(IntEnum):
@@ -118,10 +119,16 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
 
     Raises ProbeError. Linux 2.6.14 with CONFIG_INET_TCP_DIAG.
     """
-    # The older request gives both families in one walk through the kernel's table of sockets,
-    # which is large however few there are.
-    request = _BOTH.pack(1 << (_INET_DIAG_INFO - 1), states)
-    return nlsocket.dump(nlsocket.SOCK_DIAG, _TCPDIAG_GETSOCK, request, _tcp_socket)
+    return nlsocket.dump(nlsocket.SOCK_DIAG, *tcp_request(states), _tcp_socket)
+
+
+def tcp_request(states: int) -> tuple[int, bytes]:
+    """Return the type and body of the request for TCP sockets in these states.
+
+    The older request gives both families in one walk through the kernel's table of sockets, which
+    is large however few there are.
+    """
+    return _TCPDIAG_GETSOCK, _BOTH.pack(1 << (INFO - 1), states)
 
 
 class Ends(NamedTuple):
@@ -148,12 +155,12 @@ def found(sockets: Sequence[Ends]) -> list[TcpSocket | None]:
 
 
 def _asking(s: Ends) -> bytes:
-    four = s.laddr.startswith(_MAPPED)
+    four = s.laddr.startswith(MAPPED)
     laddr, raddr = (a[12:] if four else a for a in (s.laddr, s.raddr))
     return _ONE.pack(
         socket.AF_INET if four else socket.AF_INET6,
         socket.IPPROTO_TCP,
-        1 << (_INET_DIAG_INFO - 1),
+        1 << (INFO - 1),
         ALL,
         socket.htons(s.lport),
         socket.htons(s.rport),
@@ -268,7 +275,7 @@ def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:
     )
     info = None
     for attribute, at, to in attributes(data, start + _MESSAGE.size, end):
-        if attribute == _INET_DIAG_INFO:
+        if attribute == INFO:
             info = tcp_info(data[at:to])
     return TcpSocket(
         state,
@@ -296,6 +303,6 @@ def tcp_info(data: bytes) -> TcpInfo:
 def _address(family: int, raw: bytes) -> str:
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
-    if raw.startswith(_MAPPED):
+    if raw.startswith(MAPPED):
         return socket.inet_ntop(socket.AF_INET, raw[12:])
     return socket.inet_ntop(socket.AF_INET6, raw)

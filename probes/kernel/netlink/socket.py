@@ -43,9 +43,11 @@ _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, po
 HEADER_SIZE = _HEADER.size
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _ERRNO = Struct("=i")
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLMSG_ERROR, NLMSG_DONE = 2, 3
+DONE_SIZE = HEADER_SIZE + 4
+"""Bytes of NLMSG_DONE with the errno in it."""
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
-_F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
+F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
 LITTLE = sys.byteorder == "little"
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
@@ -87,6 +89,32 @@ def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
                 continue
             break
     return found
+
+
+def dumped(protocol: int, kind: int, body: bytes) -> bytes:
+    """Return the messages of such a dump as they came, one after the other, with that of its end.
+
+    Raises ProbeError where it cannot be begun; the end may tell of an error.
+    """
+    with _socket(protocol) as s:
+        _send(s, kind, _F_DUMP, body)
+        parts = [_received(s)]
+        while not _is_last(parts[-1]):
+            parts.append(_received(s))
+    return b"".join(parts)
+
+
+def _is_last(data: bytes) -> bool:
+    """Return whether a part of a dump has its end: alone, or as its last message."""
+    at = max(0, len(data) - DONE_SIZE)
+    last = at > 0 and _HEADER.unpack_from(data, at)[:2] == (DONE_SIZE, NLMSG_DONE)
+    return last or len(data) < HEADER_SIZE or data_type(data) in (_NLMSG_ERROR, NLMSG_DONE)
+
+
+def data_type(data: bytes) -> int:
+    """Return the type of the first message."""
+    kind: int = _HEADER.unpack_from(data)[1]
+    return kind
 
 
 def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
@@ -247,8 +275,8 @@ def _replies(
     while True:
         data = _received(s)
         for message, marks, start, end in _messages(data):
-            changed = changed or bool(marks & _F_DUMP_INTR)
-            if message in (_NLMSG_DONE, _NLMSG_ERROR):
+            changed = changed or bool(marks & F_DUMP_INTR)
+            if message in (NLMSG_DONE, _NLMSG_ERROR):
                 _check(data, message, marks, start, end)
                 if changed:
                     raise _ChangedMeanwhile

@@ -80,6 +80,7 @@ class Bound:
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
+        _give_back()
         used, growth, wanted = self._in_use(), self._growth(), self.room.wanted
         if used > self._limit * _TIGHT:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
@@ -93,15 +94,10 @@ class Bound:
             self._most = min(int(self._most * 1.005) + 1, rows_for(self._limit))
 
     def _in_use(self) -> int:
-        """Return the bytes in use.
-
-        Far below the bound, maps are asked only now and then, and all that is free is left alone.
-        """
+        """Return the bytes in use. Far below the bound, maps are asked only now and then."""
         used, now = self._used(), time.monotonic()
         if used + self._charged > self._limit * _EASY or now >= self._asked + _SELDOM:
-            _give_back()
             self._charged, self._asked = self._maps(), now
-            used = self._used()
         return used + self._charged
 
     def _taken(self) -> int:

@@ -332,21 +332,17 @@ class Live:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
-        before, begin = await self._measured()
+        before = await self._readers.run(self._costs)
         while self._stats is not None:
             await asyncio.sleep(budget.WINDOW)
-            after, now = await self._measured()
+            after = await self._readers.run(self._costs)
             there = self._attachments.all()
-            spent = spending.between(before, after, now - begin)
-            done = self._ledger.decide(spent, now, spending.cut(there))
-            before, begin = after, now
+            spent = spending.between(before, after)
+            done = self._ledger.decide(spent, time.monotonic(), spending.cut(there))
+            before = after
             if done is not None:
                 self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
-                before, begin = await self._measured()
-
-    async def _measured(self) -> tuple[spending.Costs, float]:
-        """Return what all programs cost so far, and when (monotonic seconds)."""
-        return await self._readers.run(self._costs), time.monotonic()
+                before = await self._readers.run(self._costs)
 
     def _costs(self) -> spending.Costs:
         return spending.costs(self._attachments.all())

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from probes.ladder.attachment import Attachment
 from probes.model import HookId
+from probes.sources.live import budget
 from probes.sources.live.budget import BudgetRetry, Cutback, Spending
 
-Costs = Mapping[Attachment, tuple[int, int]]
-"""For each attachment its epoch, and the nanoseconds that its programs ran in it."""
+Costs = Mapping[Attachment, tuple[int, int, float]]
+"""For each attachment its epoch, the nanoseconds that its programs ran in it, and when that was."""
 
 
 def costs(attachments: Iterable[Attachment]) -> Costs:
@@ -20,21 +21,21 @@ def costs(attachments: Iterable[Attachment]) -> Costs:
     found = {}
     for attachment in attachments:
         try:
-            cost = attachment.cost()
+            spent = attachment.spent(budget.WINDOW / 2)
         except OSError:
             continue
-        if cost is not None:
-            found[attachment] = attachment.epoch, cost.run_ns
+        if spent is not None:
+            found[attachment] = attachment.epoch, *spent
     return found
 
 
-def between(before: Costs, after: Costs, seconds: float) -> Iterable[Spending]:
+def between(before: Costs, after: Costs) -> Iterable[Spending]:
     """Return the use of what was on the same rung all the time; the rest is measured next time."""
-    for attachment, (epoch, ns) in after.items():
-        epoch_then, ns_then = before.get(attachment, (0, 0))
-        if epoch == epoch_then and ns >= ns_then:
+    for attachment, (epoch, ns, time) in after.items():
+        epoch_then, ns_then, then = before.get(attachment, (0, 0, 0.0))
+        if epoch == epoch_then and ns >= ns_then and time > then:
             status = attachment.status
-            percent = (ns - ns_then) / seconds / 1e7
+            percent = (ns - ns_then) / (time - then) / 1e7
             yield Spending(status.id, percent, status.one_in, attachment.samples, attachment.kept)
 
 

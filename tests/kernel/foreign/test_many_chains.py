@@ -1,4 +1,4 @@
-"""Chains of many interfaces: a new program is seen at once, the rest a few readings later."""
+"""Chains of many interfaces: a new program is seen at once, all else some readings later."""
 
 from __future__ import annotations
 

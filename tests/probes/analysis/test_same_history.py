@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from probes.analysis import by_row, episodes, known_rows, snapshot, value_layout
+from probes.analysis import by_row, episodes, known_rows, series, snapshot, value_layout
 from probes.analysis.anomaly import Threshold
 from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure, History
@@ -66,6 +66,20 @@ def _figures(trip: Any, again: Any, port: Any) -> list[Figure]:
     ]
 
 
+def _sample(second: int, rows: list[tuple[Any, ...]], epoch: int = 1) -> Sample:
+    status = Status(HookId("tcp-rtt"), State.ATTACHED)
+    kept: Any = RowTable.of_rows(rows, HOOK.places.keys) if rows else {}
+    return Sample(status, float(second), 1e9 + second, epoch, kept)
+
+
+def _row(n: int, srtt: int, again: int) -> tuple[Any, ...]:
+    row: list[Any] = [0] * len(_NAMES)
+    row[HOOK.places.keys[0]] = n
+    row[_SRTT], row[_AGAIN] = srtt, again
+    row[_NAMES.index("rport")], row[_NAMES.index("comm")] = n % 3, "ab"[n % 2]
+    return tuple(row)
+
+
 class _Host:
     """Connections that come, go, come back and have bad times; and a hook that begins again."""
 
@@ -90,22 +104,13 @@ class _Host:
             if mass or dice.random() < 0.004:
                 self._bad[n] = dice.randrange(1, 40)
             self._bad[n] = bad = max(self._bad.get(n, 0) - 1, 0)
-            if dice.random() < (0.5 if bad else 0.02):
+            idle = n % 4 > 0 and not bad
+            if not idle and dice.random() < (0.5 if bad else 0.02):
                 self._there[n] += dice.randrange(9 if bad else 2)
-            srtt = dice.choice((0, n % 7 + 5, n % 7 + 9)) * (
-                15 if bad and dice.random() < 0.6 else 1
-            )
-            rows.append(self._row(n, srtt))
-        status = Status(HookId("tcp-rtt"), State.ATTACHED)
-        kept: Any = RowTable.of_rows(rows, HOOK.places.keys) if rows else {}
-        return Sample(status, float(self._second), 1e9 + self._second, self._epoch, kept)
-
-    def _row(self, n: int, srtt: int) -> tuple[Any, ...]:
-        row: list[Any] = [0] * len(_NAMES)
-        row[HOOK.places.keys[0]] = n
-        row[_SRTT], row[_AGAIN] = srtt, self._there[n]
-        row[_NAMES.index("rport")], row[_NAMES.index("comm")] = n % 3, "ab"[n % 2]
-        return tuple(row)
+            srtt = n if idle else dice.choice((0, n % 7 + 5, n % 7 + 9))
+            srtt *= 15 if bad and dice.random() < 0.6 else 1
+            rows.append(_row(n, srtt, self._there[n]))
+        return _sample(self._second, rows, self._epoch)
 
     def _come_and_go(self) -> None:
         dice = self._dice
@@ -141,6 +146,7 @@ def _same(
     ours: list[Figure],
     theirs: list[Figure],
     last: Snapshot,
+    earlier: Snapshot,
     dice: random.Random,
 ) -> None:
     assert history.ticks == plain.ticks
@@ -153,9 +159,9 @@ def _same(
             keys = [key for key in kept if back < 150 or key in present]
             for key in dice.sample(keys, min(len(keys), 12)):
                 _same_row(history, plain, figure, other, key, ticks, dice.randrange(1, 900))
-            if other.name in ("trip", "again"):
-                verdicts = history.verdicts(figure, last, ticks)
-                each = [plain.verdict(other, key, ticks) for key in last.keys]
+            for some in (last, earlier) if other.name in ("trip", "again") else ():
+                verdicts = history.verdicts(figure, some, ticks)
+                each = [plain.verdict(other, key, ticks) for key in some.keys]
                 assert [verdicts.at(n) for n in range(len(each))] == each
     assert history.verdict(ours[0], ("never",)) == plain.verdict(theirs[0], ("never",))
     assert history.series(ours[0], ("never",)) == plain.series(theirs[0], ("never",))
@@ -179,7 +185,7 @@ def _same_row(
 @pytest.fixture(params=[0, 6, 1000])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many rows are few."""
-    for module in (by_row, episodes, known_rows, snapshot, value_layout):
+    for module in (by_row, episodes, known_rows, series, snapshot, value_layout):
         monkeypatch.setattr(module, "FEW", request.param)
     monkeypatch.setattr(known_rows, "MAX_GONE", 12)
 
@@ -199,8 +205,28 @@ def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
         SumBy(("rport", "comm"), "retransmits"),
     )
     history, plain = History(ours), PlainHistory(theirs)
+    earlier = None
     for now, last in enumerate(_pairs(_Host(seed, 14, steady=steady), ticks), 1):
         history.add("tcp-rtt", (last,))
         plain.add("tcp-rtt", (last,))
-        if now % 13 == 0 or now < 5:
-            _same(now, history, plain, ours, theirs, last, dice)
+        earlier = last if earlier is None or now % 90 == 0 else earlier
+        if now % 13 == 0 or now < 5 or now == ticks:
+            _same(now, history, plain, ours, theirs, last, earlier, dice)
+
+
+def test_what_stands_still_takes_little_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is the same at all ticks of a block is kept once, also if it is unknown."""
+    for module in (by_row, episodes, known_rows, series, snapshot, value_layout):
+        monkeypatch.setattr(module, "FEW", 0)
+    figures = _figures(ByRow("srtt_us"), ByRow("retransmits", rate=True), _by_port)
+    history, rows = History(figures), 100
+    for second in range(1, 3 * value_layout.TICKS):
+        values = [(n, (n + second if n < 10 else n)) for n in range(rows)]
+        made = [_row(n, srtt, 0) for n, srtt in values]
+        history.add("tcp-rtt", (Snapshot.between(HOOK, None, _sample(second, made)),))
+    kept = history._watched["tcp-rtt"].kept
+    assert [part.number for part in kept["trip"].series._parts][:2] == [64 * 10 + rows] * 2
+    assert [part.number for part in kept["again"].series._parts][:2] == [rows] * 2
+    assert history.series(figures[0], (5,), None, 100)[-3:] == [5.0 + 189, 5.0 + 190, 5.0 + 191]
+    assert history.series(figures[0], (50,), None, 100) == [50.0] * 100
+    assert history.series(figures[1], (50,), None, 100) == [None] * 100

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
 from probes.analysis.snapshot import Snapshot, Trail
@@ -278,3 +281,50 @@ def test_what_is_derived_of_a_row_of_others_is_without_what_it_took_over() -> No
     now = sample(10, row(OTHERS, calls=14, total=1040, times=(4, 10, 0, 0)))
     (others,) = Snapshot.between(HOOK, sample(9, row(calls=10)), now, window).rows
     assert others["mean"] == 10
+
+
+# -- rows in which nothing happens -----------------------------------------------------------
+
+
+def _counting(seed: int, ticks: int) -> list[Sample]:
+    """Samples of rows that mostly rest, now and then count, come, go and begin again."""
+    dice, made = random.Random(seed), list[Sample]()
+    rows = {f"r{n}": row(f"r{n}") for n in range(20)}
+    epoch = 0
+    for tick in range(ticks):
+        for name in dice.sample(sorted(rows), 3):
+            _, level, calls, total, times = rows[name]
+            more = dice.randrange(1, 9)
+            counted = tuple(n + (i == more % 4) * more for i, n in enumerate(times))
+            rows[name] = row(name, (calls or 0) + more, total + 7 * more, counted, level)
+        if dice.random() < 0.2:
+            rows.pop(dice.choice(sorted(rows)))
+        if dice.random() < 0.2:
+            rows[f"new{tick}"] = row(f"new{tick}", calls=None if dice.random() < 0.3 else 2)
+        if dice.random() < 0.1:
+            name = dice.choice(sorted(rows))
+            rows[name] = row(name)
+        if dice.random() < 0.1:
+            rows[OTHERS] = row(OTHERS, calls=tick)
+        epoch += dice.random() < 0.05
+        made.append(sample(float(tick), *rows.values(), epoch=epoch, from_zero=bool(seed % 2)))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("hook", [HOOK, replace(HOOK, columns=HOOK.columns[:4])])
+def test_rows_that_are_kept_are_as_if_they_were_made_again(seed: int, hook: Hook) -> None:
+    trail, kept = Trail(hook), 0
+    before: Snapshot | None = None
+    for n, one in enumerate(samples := _counting(seed, 60)):
+        if hook is not HOOK:
+            rows = {key: values[: len(hook.stored)] for key, values in one.rows.items()}
+            one = samples[n] = replace(one, rows=rows)
+        made = trail.snapshot(one)
+        previous = samples[n - 1] if n and samples[n - 1].epoch == one.epoch else None
+        assert made == Snapshot.between(hook, previous, one, made.window)
+        if before is not None:
+            known = {id(r) for r in before.rows}
+            kept += sum(id(r) in known for r in made.rows)
+        before = made
+    assert kept > 300

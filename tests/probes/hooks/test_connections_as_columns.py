@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import socket
 import struct
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -14,7 +16,7 @@ from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import hook, open_sockets
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
 from probes.kernel.procfs import Owner, SocketOwners
-from probes.model import Opening, Row
+from probes.model import Opening, Row, Value
 from tests.support.odd_values import OddTable, attached
 
 SOCKET = struct.Struct("=24s24sIIIII4xQQ")
@@ -100,3 +102,37 @@ def test_they_are_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RowTable, "values", lambda table: kinds.append(table) or ())
     _read(1, "sock_ops-link", of_link=False, twice=False)
     assert len(kinds) == 3
+
+
+@pytest.mark.parametrize("rung", ["sock_diag", "btf-tracepoint"])
+def test_what_sock_diag_tells_of_many_is_what_it_tells_one_by_one(
+    rung: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of connections of our own: 30 pairs that do nothing."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6))
+        port = listener.getsockname()[1]
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(("::1", port)))
+            stack.enter_context(listener.accept()[0])
+
+        def read() -> dict[Value, Row]:
+            rtt = catalogue()["tcp-rtt"]
+            found = rtt.rung(rung)
+            assert found is not None
+            bare = replace(found, open=lambda o: found.open(replace(o, iterators={})))
+            dice = random.Random(5)
+            made = attached(rtt, bare, dice, lambda about: Known(about, dice, 0))
+            try:
+                made.read()
+                rows = made.read().rows
+            finally:
+                made.detach()
+            names = [c.name for c in rtt.stored]
+            local, remote = names.index("lport"), names.index("rport")
+            return {row[0]: row for row in rows.values() if port in (row[local], row[remote])}
+
+        many = read()
+        monkeypatch.setattr(open_sockets, "tcp_table", lambda _: None)
+        assert many == read()
+    assert len(many) == 60

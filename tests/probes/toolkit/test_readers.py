@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from probes.errors import Gone
-from probes.model import Column, Hook, Kind, Opening, Table
+from probes.model import Column, Hook, Kind, Opening, Reading, Table
 from probes.toolkit.decode import comm
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.readers import (
@@ -19,6 +19,7 @@ from probes.toolkit.readers import (
     row_from,
     row_of,
 )
+from probes.toolkit.tick_cache import one_reading
 from probes.toolkit.window import mean
 
 Entry = tuple[int | bytes, ...]
@@ -141,6 +142,31 @@ def test_an_interface_s_row_is_its_entry_and_what_is_known_beside() -> None:
     table.update((LO,), (12,))
     table.update((LO + 1,), (5,))
     assert list(read().rows) == [(LO, "lo", 12, 3)]
+
+
+def test_an_interface_on_which_nothing_is_counted_is_idle() -> None:
+    table, known = Rows(KEYED, [(LO + 1, 5)]), {"dropped": 3}
+    opening = Opening(_hook(*INTERFACE_COLUMNS), {"rows": table}, "lo", LO)
+    read = of_interface(lambda _: known)(opening)
+    first, second, third = read(), read(), read()
+    assert [r.idle for r in (first, second, third)] == [False, True, True]
+    assert list(second.rows) == list(first.rows)
+    table.update((LO,), (1,))
+    assert (counted := read()) == Reading([(LO, "lo", 1, 3)])
+    assert not counted.idle
+    known["dropped"] = 4
+    assert read() == Reading([(LO, "lo", 1, 4)])
+
+
+def test_all_targets_are_read_at_once_wherever_their_entries_are() -> None:
+    table = Rows(KEYED, [(LO + 1, 5), (LO + 2, 6)])
+    opening = Opening(_hook(*INTERFACE_COLUMNS), {"rows": table}, "lo", LO)
+    read = of_interface(lambda _: {})(opening)
+    for held in ([(LO, 1), (LO + 1, 5)], [(LO + 1, 5), (LO, 2)], [(LO + 1, 5)], [(LO, 3)]):
+        table.held[:] = held
+        with one_reading():
+            (row,) = read().rows
+        assert row == (LO, "lo", dict(held).get(LO, 0), None)
 
 
 def test_an_interface_that_has_gone_is_said() -> None:

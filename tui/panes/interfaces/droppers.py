@@ -90,7 +90,8 @@ class Droppers:
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
-        self.touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self._managed = ruled | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self.touched = dropping | self._managed
         none = 0 if self._seen else None
         self.quiet = Drops(0 if self._looks else None, none, (), none)
 
@@ -104,8 +105,10 @@ class Droppers:
     def of(self, row: SnapshotRow) -> Drops:
         """Return the drops of an interface, given its row."""
         name = str(row["interface"])
-        if name not in self.touched and not any(row.rate(c) for c in _COUNTED):
-            return self.quiet._replace(ordinary=self.freely(name))  # as most are
+        if name not in self._managed and not any(map(row.rates.get, _COUNTED)):
+            simple = self._without_programs(row, name)  # as most are
+            if simple is not None:
+                return simple
         programs, silent = self._programs(name)
         astray = list(self._astray(row, silent))
         programs += [*self._ruled(name), *astray]
@@ -122,6 +125,20 @@ class Droppers:
             freely if self._seen or freely else None,
             sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
             self.freely(name),
+        )
+
+    def _without_programs(self, row: SnapshotRow, name: str) -> Drops | None:
+        """Return the same where nothing is that drops but the kernel; None: it does so for some."""
+        if name not in self.touched:
+            return self.quiet._replace(ordinary=self.freely(name))
+        kernel, freed = self._reasons(name)
+        if freed:
+            return None
+        lost = sum([d.rate for d in kernel])
+        by = sorted([d for d in kernel if d.rate > 0], key=lambda d: -d.rate)
+        known = self._looks and row["kind"] != ELSEWHERE
+        return Drops(
+            0 if known else None, lost if self._seen or lost else None, by, self.freely(name)
         )
 
     def freely(self, name: str) -> float | None:

@@ -209,12 +209,24 @@ class _Interfaces:
             None if a is None and b is None and c is None else (a or 0) + (b or 0) + (c or 0)
             for a, b, c in zip(*rates, strict=True)
         ]
+        self._unusual = {figure: near(view, figure) for figure in _WATCHED}
         unusual = near(view, *_WATCHED)
         self.near = {
-            place: _look(view, rows[place], droppers.of(rows[place]))
+            place: self._look(view, place)
             for place, name in enumerate(self.names)
             if name in droppers.touched or self.links[place] or name in unusual
         }
+
+    def _look(self, view: View, place: int) -> _Looked:
+        row, name, link = self.rows[place], self.names[place], self.links[place]
+        drops = self.droppers.of(row)
+        verdict = worst(
+            *[view.verdict(f, name) for f, some in self._unusual.items() if name in some]
+        )
+        by_programs = (drops.programs or 0) >= BAD  # on purpose, as a rule
+        lost = max(drops.kernel or 0, link or 0)
+        mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
+        return _Looked(row, drops, link, verdict, mark)
 
     def at(self, place: int) -> _Looked:
         """Return a closer look at one."""
@@ -251,15 +263,6 @@ def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
 
 def _here(record: TableRow) -> bool:
     return record.values["kind"] != ELSEWHERE
-
-
-def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
-    link = _sum(*[row.rates[c] for c in _COUNTERS])
-    verdict = worst(*[v for _, v in _verdicts(view, str(row["interface"]))])
-    by_programs = (drops.programs or 0) >= BAD  # on purpose, as a rule
-    lost = max(drops.kernel or 0, link or 0)
-    mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
-    return _Looked(row, drops, link, verdict, mark)
 
 
 def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:

@@ -1,0 +1,91 @@
+"""The overview's cases as the screen shows them: the one place that knows its layout.
+
+When ebpftop tells its findings as JSON, `cases` reads those, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROW = re.compile(r"^[ ▸>](?P<mark>[ !])(?P<pane>[A-Z]\w+)\s{2,}(?P<rest>.*)$")
+_UNDER = re.compile(r"^ {6}\S|^\s*$")
+_BRAILLE = re.compile("[\u2800-\u28ff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row: marked or not, and all that it says."""
+
+    marked: bool
+    text: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: its pane, and what it is about."""
+        return " ".join(part.strip() for part in self.text.split("  ")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the screen says at one moment; verdict: its parts, where it is not "ok"."""
+
+    verdict: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+    def marked(self) -> list[Case]:
+        return [c for c in self.cases if c.marked]
+
+
+def reading(screen: str) -> Reading:
+    lines = [_BRAILLE.sub("", line).rstrip() for line in screen.split("\n")]
+    said = next((n for n in lines[:4] if n.startswith(" ! ")), "")
+    verdict = tuple(said[3:].split("; ")) if said else ()
+    rules = [Case(True, n.strip()) for n in lines[:4] if n.startswith(" DROPPING ")]
+    return Reading(verdict, (*rules, *(_with(case, verdict) for case in _cases(lines))))
+
+
+def _with(case: Case, verdict: Sequence[str]) -> Case:
+    """A row and what the verdict says of the same, which stands above it."""
+    what = case.name.partition(" ")[2]
+    also = [part for part in verdict if what and part.startswith(what)] if case.marked else []
+    return Case(case.marked, "  ".join([case.text, *also[:1]]))
+
+
+def _cases(lines: Sequence[str]) -> Iterator[Case]:
+    head = next((i for i, n in enumerate(lines) if re.match(r"\s+Pane\s+What\s", n)), len(lines))
+    mark, text, whole = "", "", False
+    for line in lines[head + 1 :]:
+        if row := _ROW.match(line):
+            if text:
+                yield Case(mark == "!", text.strip())
+            mark, text, whole = row["mark"], f"{row['pane']}  {row['rest'].strip()}", False
+        elif _UNDER.match(line):
+            text, whole = f"{text}  {line.strip()}", True
+        else:
+            break  # the graphs begin
+    if text and whole:  # the last row may be cut by the graphs
+        yield Case(mark == "!", text.strip())
+
+
+class Others:
+    """Whose rows are not of this stage: the kernel counts for all who use the machine."""
+
+    def __init__(self) -> None:
+        self._namespaces: set[str] = set()
+
+    def look(self) -> None:
+        """Which network namespaces are here."""
+        places = [Path("/proc/self/ns/net"), *Path("/run/netns").glob("*")]
+        self._namespaces |= {str(place.stat().st_ino) for place in places}
+
+    def made(self, case: Case) -> bool:
+        """Whether a row names a namespace or a process that is not here."""
+        spaces = re.findall(r"netns (\d+)", case.text)
+        if any(space not in self._namespaces for space in spaces):
+            return True
+        last = int(Path("/proc/loadavg").read_text().split()[-1])
+        pids = [int(pid) for pid in re.findall(r"\w\[(\d+)\]", case.text)]
+        return bool(pids) and all(pid > last or pid == 0 for pid in pids)
