@@ -350,6 +350,26 @@ def _unlike(now: Cells, before: Cells) -> NDArray[np.bool_] | None:
     return unlike if unlike.ndim == 1 else np.any(unlike, axis=1)
 
 
+def owned(cells: Cells) -> Cells:
+    """Return cells that hold no more than their own array: a view holds all that was read."""
+    raw = cells.raw
+    return cells if raw.base is None else cells.with_raw(raw.copy(), cells.known)
+
+
+def same_array(now: Cells, before: Cells) -> bool:
+    """Return whether two columns have equal arrays, so that either may stand for the other.
+
+    False for Python's own values: equal ones may be of different types.
+    """
+    if type(now) is not type(before) or now.raw.dtype != before.raw.dtype or now.known is not None:
+        return False
+    if before.known is not None or now.raw.dtype.kind == "O":
+        return False
+    if isinstance(now, CodedCells) and now.decode != getattr(before, "decode", None):
+        return False
+    return np.array_equal(now.raw, before.raw)
+
+
 def _all_unknown(cells: Cells) -> bool:
     return cells.known is not None and not cells.known.any()
 

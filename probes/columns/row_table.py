@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.columns.cells import Cells, cells_of, differ, joined
+from probes.columns.cells import Cells, cells_of, differ, joined, owned, same_array
 from probes.columns.groups import alike, hashed
 from probes.model import Key, Row, Value
 
@@ -172,9 +172,13 @@ class RowTable(Mapping[Key, Row]):
     def with_cells(self, cells: Sequence[Cells]) -> RowTable:
         """Return a table of other columns that has the keys of this one (`has_keys_of`)."""
         made = RowTable(cells, self._places)
-        known = {"_words", "_index"} & self.__dict__.keys()
-        made.__dict__.update({name: self.__dict__[name] for name in known})
+        made._take_keys(self)
         return made
+
+    def _take_keys(self, other: RowTable) -> None:
+        """Take over what is known of equal keys."""
+        known = {"_words", "_index"} & other.__dict__.keys()
+        self.__dict__.update({name: other.__dict__[name] for name in known})
 
     def only_keys(self) -> RowTable:
         """Return a table of the keys alone, which holds nothing else: to be kept for longer."""
@@ -193,6 +197,26 @@ class RowTable(Mapping[Key, Row]):
             return None
         found = [each.at(groups.first) for each in cells]
         return RowTable(found, tuple(range(len(found)))), groups.of
+
+    def keep(self, before: RowTable | None) -> None:
+        """Hold no buffers of which these columns are parts, and no column twice.
+
+        before: an earlier table; columns that are equal there are taken from it where its keys are
+        the same, in the same order. Only before anybody else has this table.
+        """
+        if self is before:
+            return
+        if before is None or not self._has_equal_keys(before):
+            self.cells = tuple(map(owned, self.cells))
+            return
+        pairs = zip(self.cells, before.cells, strict=True)
+        self.cells = tuple([was if same_array(now, was) else owned(now) for now, was in pairs])
+        self._take_keys(before)
+
+    def _has_equal_keys(self, other: RowTable) -> bool:
+        if len(self) != len(other) or not self.keyed_like(other):
+            return False
+        return all(same_array(self.cells[n], other.cells[n]) for n in self._places)
 
     # -- beside another ------------------------------------------------------------------------
 

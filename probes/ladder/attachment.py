@@ -496,7 +496,7 @@ class Attachment:
                         self._set_note(notes.saying(standing, self._status.note, said))
                     if sample.status is not self._status:
                         sample = replace(sample, status=self._status)
-                    standing.last = sample
+                    standing.keep(sample)
                     return sample
                 problem = Gone("somebody else detached it or took its place")
         return self._fall_back(standing, problem) if taken else self._end(standing, problem)

@@ -85,6 +85,13 @@ class Standing:
         cost, _ = self._cost()
         return None if cost is None else (cost.run_ns, now)
 
+    def keep(self, sample: Sample) -> None:
+        """Keep the last sample; what both have of many rows is kept once."""
+        rows, before = sample.rows, self.last.rows if self.last is not None else None
+        if isinstance(rows, RowTable):
+            rows.keep(before if isinstance(before, RowTable) else None)
+        self.last = sample
+
     def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
         if self._counted is None or not reading.idle:

@@ -230,3 +230,30 @@ def test_what_is_decoded_later_never_says_the_same_of_two_values() -> None:
         assert made is not None
         assert len(set(made.values())) == 2000
         assert made.values() == list(map(function, range(2000)))
+
+
+def _of_buffer(counts: list[int]) -> RowTable:
+    """A table whose columns are parts of what was read."""
+    read = np.zeros(len(counts), [("key", "u4"), ("count", "u8"), ("unused", "u1", (200,))])
+    read["key"], read["count"] = np.arange(len(counts)), counts
+    return RowTable.of([NumberCells(read["key"]), NumberCells(read["count"])], (0,))
+
+
+def test_a_kept_table_holds_no_more_than_its_columns() -> None:
+    table = _of_buffer([5, 6])
+    table.keep(None)
+    assert all(cells.raw.base is None for cells in table.cells)
+    assert dict(table) == {(0,): (0, 5), (1,): (1, 6)}
+
+
+def test_equal_columns_of_tables_with_equal_keys_are_kept_once() -> None:
+    first, then, more = _of_buffer([5, 6]), _of_buffer([5, 7]), _of_buffer([5, 7, 8])
+    for table, before in ((first, None), (then, first), (more, then)):
+        table.keep(before)
+    assert then.cells[0] is first.cells[0]
+    assert then.places_in(first).tolist() == [0, 1]
+    assert more.places_in(then).tolist() == [0, 1, -1]
+    assert [list(table.values()) for table in (then, more)] == [
+        [(0, 5), (1, 7)],
+        [(0, 5), (1, 7), (2, 8)],
+    ]
