@@ -230,8 +230,8 @@ class Rung:
     loading would not show it. reach: where it reaches further than its hook, it is attached only
     when the user pins it. misses: what it cannot see that better rungs can, shown while it is in
     use. changed: asked at each reading for a sentence on what the rung was told to watch and is no
-    longer so; "" if there is nothing to say. samples: its C counts one event in ONE_IN, chosen at
-    random, where that is defined. reads_with: as in `Hook`, where the rung needs something else.
+    longer so; "" if there is nothing to say. samples: its C leaves events out (LEFT_OUT), chosen at
+    random. reads_with: as in `Hook`, where the rung needs something else.
 
     A rung without programs that has a source, or requires something, is a follower: it attaches in
     `open` and while it reads, to what is there by then.

@@ -4,11 +4,6 @@
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 
-#ifndef ONE_IN
-#define ONE_IN 1
-#endif
-#define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
-
 INLINE void count(struct where *key) {
     struct slot one = {.packets = 1}, *slot, *all = sum_of_all();
     if (all)

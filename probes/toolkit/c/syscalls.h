@@ -1,17 +1,12 @@
 /* Times system calls. The key is the task, not its thread id: an execve() by a thread ends under
  * its leader's id, and a later thread with the same id must not end what an earlier one began. */
 
-#define SKIPPED 1 /* in `at`: a call left out of the sample (ONE_IN) */
+#define SKIPPED 1 /* in `at`: a call left out of the sample */
 struct begin {
     u64 at;
     u32 id, restart;
 };
 BPF_TABLE("hash", u64, struct begin, begun, 16384);
-
-#ifndef ONE_IN
-#define ONE_IN 1
-#endif
-#define SKIP (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
 
 /* The number, marked with its table. */
 static inline u32 call_of(u32 nr, int compat) {
@@ -51,7 +46,7 @@ static inline void entered(u32 nr) {
     }
     if (!WANTED(now.id))
         return;
-    now.at = SKIP ? SKIPPED : bpf_ktime_get_ns();
+    now.at = LEFT_OUT ? SKIPPED : bpf_ktime_get_ns();
     if (ends_thread(nr, compat)) {
         if (now.at != SKIPPED)
             count(now.id, 0, 0, 0);
@@ -64,7 +59,7 @@ static inline void entered(u32 nr) {
 }
 
 static inline void settled(u32 id, u64 at, long result) {
-    if (at == SKIPPED || (!at && SKIP))
+    if (at == SKIPPED || (!at && LEFT_OUT))
         return;
     count(id, at ? bpf_ktime_get_ns() - at : 0, result, at != 0);
 }

@@ -191,3 +191,22 @@ def test_a_budget_that_is_none_is_a_usage_error(wrong: str) -> None:
     done = ebpftop("once", "--budget", wrong)
     assert done.returncode == 2
     assert "is not a budget: write a share of one CPU, such as 2%, or off" in done.stderr
+
+
+@pytest.mark.parametrize("hook", ["syscalls", "drops"])
+def test_slowing_needs_no_compiler(
+    modules: Modules, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a host where the bound on memory leaves no room for it, slowing is what is wanted."""
+    attachment = Attachment(catalogue()[hook], modules, None, 0)
+    try:
+        stood = attachment.climb()
+        if stood.state is not State.ATTACHED:
+            pytest.skip("it stands on its counters here")
+        monkeypatch.setattr(modules._compiler, "ask", lambda _: pytest.fail("it was compiled"))
+        for one_in in (8, 64, 1):
+            status = attachment.slow(one_in, "to save time")
+            assert (status.state, status.rung) == (State.ATTACHED, stood.rung)
+            assert status.one_in == one_in
+    finally:
+        attachment.detach()
