@@ -120,7 +120,9 @@ def _worst(view: View, most: int) -> list[Finding]:
 
 def _weight(row: SnapshotRow, mark: str) -> float:
     """Return how bad it is; greater is worse. Ordinary answers come after all that failed."""
-    return failing_call(row).rate + 1e-6 * row.rate("errors") + 1e6 * MARKS.index(mark)
+    rate = row.rates.get("failures")
+    rate = failing_call(row).rate if rate is None else rate
+    return rate + 1e-6 * row.rate("errors") + 1e6 * MARKS.index(mark)
 
 
 def _failing(view: View, row: SnapshotRow, mark: str) -> Finding:

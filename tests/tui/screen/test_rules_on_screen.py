@@ -309,6 +309,19 @@ def test_drops_in_containers_and_at_no_device_are_shown_too(interface: str, name
     assert "NO_SOCKET" in said
 
 
+@pytest.mark.parametrize(("received", "mark"), [(500.0, "bad"), (50_000.0, "warn")])
+def test_a_program_that_drops_much_of_what_comes_is_an_alarm(received: float, mark: str) -> None:
+    """A filter that drops a little does what it is there for."""
+    view = View(catalogue(), History(()))
+    values: dict[str, Value] = {"ifindex": 2, "interface": "eth0"}
+    link = _snapshot(HookId("interfaces"), values, rates={"rx_packets": received})
+    view.snapshots = {s.id: s for s in (link, _program("xdp_filter", 7, 300))}
+    pane = interfaces.PANE
+    assert pane.worst is not None
+    (found,) = pane.worst(view, 8)
+    assert (found.record.mark, found.why) == (mark, "XDP xdp_filter#7 300/s")
+
+
 def test_another_namespace_s_drops_never_push_out_this_host_s() -> None:
     """Although they are more, they come behind, in the overview and in the line above."""
     view = View(catalogue(), History(()))

@@ -50,6 +50,8 @@ _Freed = tuple[Dropper, str]
 _PROGRAMS = ("xdp-programs", "tc-programs")
 _COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
 """A link's drop counters, and where each drops."""
+PROGRAMS = ("XDP", "TC")
+"""Where programs of others drop."""
 RULE = "rule"
 """Where our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}

@@ -19,6 +19,7 @@ from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.droppers import (
     ELSEWHERE,
+    PROGRAMS,
     RULE,
     Droppers,
     Drops,
@@ -38,6 +39,8 @@ from tui.toolkit.detail import counters, graphs, heading, pairs
 from tui.toolkit.many import near
 from tui.toolkit.pane import Finding, Pane, Trouble
 
+_MUCH = 0.1
+"""The share of an interface's packets from which programs that drop them are an alarm."""
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
 
@@ -223,9 +226,10 @@ class _LookedAt:
         verdict = worst(
             *[view.verdict(f, name) for f, some in self._unusual.items() if name in some]
         )
-        by_programs = (drops.programs or 0) >= BAD  # on purpose, as a rule
         lost = max(drops.kernel or 0, link or 0)
-        mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
+        mark = "warn" if verdict.since or (drops.programs or 0) >= BAD else ""
+        if lost >= BAD or _drop_much(row, drops):
+            mark = "bad"
         return _Looked(row, drops, link, verdict, mark)
 
     def at(self, place: int) -> _Looked:
@@ -263,6 +267,13 @@ def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
 
 def _here(record: TableRow) -> bool:
     return record.values["kind"] != ELSEWHERE
+
+
+def _drop_much(row: SnapshotRow, drops: Drops) -> bool:
+    """Return whether programs of others drop a share of the packets that is hardly on purpose."""
+    rate = sum(d.rate for d in drops.by if d.where in PROGRAMS)
+    packets = rate + (row.rates["rx_packets"] or 0) + (row.rates["tx_packets"] or 0)
+    return rate >= BAD and rate >= _MUCH * packets
 
 
 def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
