@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.compile.sampling import sampled, split
+from probes.compile.numbers import split, with_numbers
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, remedy, short
 from probes.kernel import capabilities, open_files, rlimits
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
@@ -43,10 +43,15 @@ class Module:
 
     functions: instructions by C name. tables: the maps that have rows. fds: every map's fd (close-
     on-exec), the module's until `close`. The kernel keeps a map while a loaded program uses it.
-    one_in: one event in so many is counted.
+    wanted: what to put into the code (`numbers`).
     """
 
-    def __init__(self, answer: Mapping[str, Any], fds: Sequence[int], one_in: int = 1) -> None:
+    def __init__(
+        self,
+        answer: Mapping[str, Any],
+        fds: Sequence[int],
+        wanted: Mapping[str, int] | None = None,
+    ) -> None:
         self._fds = tuple(fds)
         try:
             maps = answer["maps"]
@@ -55,7 +60,7 @@ class Module:
             self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
             numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
             self.functions = {
-                name: sampled(relocated(bytes.fromhex(code), numbers), one_in)
+                name: with_numbers(relocated(bytes.fromhex(code), numbers), wanted or {})
                 for name, code in answer["functions"].items()
             }
             self.tables = {
@@ -153,12 +158,12 @@ class Compiler:
         Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with the compiler's words in
         `log`.
         """
-        text, one_in = split(source)
+        text, wanted = split(source)
         request = self._request(text)
         if not self._cached:
-            return Module(*self.ask(request), one_in)
+            return Module(*self.ask(request), wanted)
         try:
-            return Module(*cache.answer(request, lambda: self.ask(request)), one_in)
+            return Module(*cache.answer(request, lambda: self.ask(request)), wanted)
         except cache.MapRefused as refused:
             answer = {"error": "map", "why": refused.strerror, "errno": refused.errno}
             raise _refusal(answer, "") from None

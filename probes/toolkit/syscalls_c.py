@@ -71,7 +71,6 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
     count: C that defines `count(id, ns, result, timed)` and its maps. only: the one call wanted,
     with the mark of its table.
     """
-    bare = None if only is None else only & ~syscall_table.COMPAT
     defines = {
         "SLOTS": SLOTS,
         "OTHER": OTHER,
@@ -83,8 +82,8 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
         "CLONE": syscall_table.number("clone"),
         "CLONE3": syscall_table.number("clone3"),
         "RESTART": syscall_table.number("restart_syscall"),
-        "UNWANTED(nr)": 0 if bare is None else f"((nr) != {bare:#x}u)",
-        "WANTED(id)": 1 if only is None else f"((id) == {only:#x}u)",
+        "UNWANTED(nr)": 0 if only is None else "((nr) != (ONLY_CALL & ~COMPAT))",
+        "WANTED(id)": 1 if only is None else "((id) == ONLY_CALL)",
         "ON_X86": int(platform.machine() == "x86_64"),
         "NUMBER": number_field(),
         "EINTR": errno.EINTR,
@@ -94,7 +93,8 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
         for name, value in defines.items()
     )
     timing = c_source(__file__, "syscalls.h", f"syscalls_{how}.c")
-    return head + compat(typed=how == "typed") + count + RESTARTS + timing
+    wanted = "" if only is None else f"#define ONLY {only}\n"
+    return wanted + head + compat(typed=how == "typed") + count + RESTARTS + timing
 
 
 def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:

@@ -71,15 +71,18 @@ static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
     _bucket; \
 })
 
-/* Whether to leave this event out of the sample. The loader puts the number over the mark where one
- * event in so many is counted (compile/sampling.py); all are, where the mark is left. */
-#define ONE_IN_MARK 0x5eed0001
+/* A number that is put over its mark before the program is loaded (compile/numbers.py). */
+#define NUMBER_AT(mark) ({ u64 _number; asm volatile("%0 = %1" : "=r"(_number) : "i"(mark)); _number; })
+
+/* Whether to leave this event out of the sample, of which one in so many is; the mark: all are. */
 #define MOST_ONE_IN 4096
 #define LEFT_OUT ({ \
-    u64 _one_in; \
-    asm volatile("%0 = %1" : "=r"(_one_in) : "i"(ONE_IN_MARK)); \
+    u64 _one_in = NUMBER_AT(0x5eed0001); \
     _one_in <= MOST_ONE_IN && bpf_get_prandom_u32() % (u32)_one_in; \
 })
+
+/* The one system call that is wanted, with the mark of its table. */
+#define ONLY_CALL ((u32)NUMBER_AT(0x5eed0002))
 
 /* bcc's own declaration cuts the cookie to 32 bits. */
 #define SOCKET_COOKIE(ctx) (((u64 (*)(void *))BPF_FUNC_get_socket_cookie)((void *)(ctx)))

@@ -47,6 +47,19 @@ def test_calls_that_seccomp_refuses_are_counted(modules: Modules, rung: str) -> 
         assert _row(attachment, pid=pid) == (100, 100)
 
 
+def test_another_call_needs_no_compiler(modules: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for in an incident, on a host with no room for the compiler."""
+    with standing(modules, "syscall-processes@getsid", passive=False):
+        pass
+    monkeypatch.setattr(modules._compiler, "ask", lambda _: pytest.fail("it was compiled"))
+    with standing(modules, "syscall-processes@getpgid", passive=False) as attachment:
+        for _ in range(40):
+            os.getpgid(0)
+        os.getsid(0)
+        mine = [row for row in values(attachment) if row["pid"] == os.getpid()]
+    assert [row["calls"] for row in mine] == [40]
+
+
 @pytest.mark.parametrize("rung", RUNGS)
 @on_x86
 def test_calls_through_other_tables_are_never_given_this_ones_names(

@@ -1,0 +1,39 @@
+"""Numbers that are put into compiled programs: for another one there is nothing to compile.
+
+C says where they go, by marks (include/hooks.h): `LEFT_OUT` asks whether to leave an event out of a
+sample, `ONLY_CALL` is the one system call that is wanted. A source says which number it wants in
+its first lines: `#define ONE_IN 8`. The verifier sees a constant: what it excludes costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+
+_MARKS = {"ONE_IN": 0x5EED0001, "ONLY": 0x5EED0002}  # as in include/hooks.h
+_DEFINED = re.compile(r"#define (ONE_IN|ONLY) (\d+)\n")
+_MOVES = (0xB7, 0xB4)  # BPF_ALU64 and BPF_ALU: dst = imm
+
+
+def split(source: str) -> tuple[str, Mapping[str, int]]:
+    """Return what to compile of a source, and the numbers that it wants.
+
+    Where the C itself asks for ONE_IN, that is compiled in.
+    """
+    numbers, rest = dict[str, int](), source
+    while found := _DEFINED.match(rest):
+        numbers[found[1]] = int(found[2])
+        rest = rest[found.end() :]
+    return (source, {}) if "ONE_IN" in numbers and "ONE_IN" in rest else (rest, numbers)
+
+
+def with_numbers(instructions: bytes, numbers: Mapping[str, int]) -> bytes:
+    """Return a program with these numbers in the place of their marks; all events where none is."""
+    wanted = {_MARKS[name]: number for name, number in numbers.items()}
+    code = bytearray(instructions)
+    for at in range(0, len(code) if wanted else 0, 8):
+        opcode, _, _, immediate = struct.unpack_from("=BBhi", code, at)
+        if opcode in _MOVES and immediate in wanted:
+            struct.pack_into("=I", code, at + 4, wanted[immediate])
+    return bytes(code)
