@@ -161,7 +161,7 @@ _UNKNOWN_HERE = _ordinary("The kernel has no such feature: programs ask so.")
 _NO_PROCESS = _grave(
     "There is no room for another process or thread.",
     "kernel.threads-max",
-    "cat /sys/fs/cgroup/.../pids.max; ulimit -u",
+    "prlimit --nproc --pid PID",
 )
 
 _BY_GROUP: Mapping[tuple[str, str], ErrnoMeaning] = {

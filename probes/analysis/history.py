@@ -44,7 +44,7 @@ class Figure:
     named_by: str = ""
 
 
-class _Ticks:
+class Ticks:
     """A hook's ticks: their number, their times, and since which it is watched without a break."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class _Watched:
     """A hook's ticks, and what is kept of each figure: of its own rows, or of others."""
 
     def __init__(self, figures: Sequence[Figure]) -> None:
-        self.ticks, self._own = _Ticks(), _layout()
+        self.ticks, self._own = Ticks(), _layout()
         self.kept = {
             f.name: _Kept(f, self._own if isinstance(f.values, ByRow) else _layout())
             for f in figures

@@ -59,10 +59,11 @@ class Module:
                 raise _map_lost()
             self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
             numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
-            self.functions = {
-                name: with_numbers(relocated(bytes.fromhex(code), numbers), wanted or {})
+            functions = {
+                name: relocated(bytes.fromhex(code), numbers)
                 for name, code in answer["functions"].items()
             }
+            self.functions = with_numbers(functions, wanted or {})
             self.tables = {
                 m["name"]: BpfTable(self.fds[m["name"]], m) for m in maps if m["type"] in ROWS
             }

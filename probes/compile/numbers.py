@@ -11,6 +11,8 @@ import re
 import struct
 from collections.abc import Mapping
 
+from probes.errors import LoadFailed
+
 _MARKS = {"ONE_IN": 0x5EED0001, "ONLY": 0x5EED0002}  # as in include/hooks.h
 _DEFINED = re.compile(r"#define (ONE_IN|ONLY) (\d+)\n")
 _MOVES = (0xB7, 0xB4)  # BPF_ALU64 and BPF_ALU: dst = imm
@@ -28,12 +30,23 @@ def split(source: str) -> tuple[str, Mapping[str, int]]:
     return (source, {}) if "ONE_IN" in numbers and "ONE_IN" in rest else (rest, numbers)
 
 
-def with_numbers(instructions: bytes, numbers: Mapping[str, int]) -> bytes:
-    """Return a program with these numbers in the place of their marks; all events where none is."""
+def with_numbers(functions: Mapping[str, bytes], numbers: Mapping[str, int]) -> Mapping[str, bytes]:
+    """Return programs with these numbers in the place of their marks.
+
+    Raises LoadFailed where one has no place: what counts all would be scaled as a sample.
+    """
     wanted = {_MARKS[name]: number for name, number in numbers.items()}
-    code = bytearray(instructions)
-    for at in range(0, len(code) if wanted else 0, 8):
-        opcode, _, _, immediate = struct.unpack_from("=BBhi", code, at)
-        if opcode in _MOVES and immediate in wanted:
-            struct.pack_into("=I", code, at + 4, wanted[immediate])
-    return bytes(code)
+    if not wanted:
+        return functions
+    places, made = set[int](), dict[str, bytes]()
+    for name, instructions in functions.items():
+        code = bytearray(instructions)
+        for at in range(0, len(code), 8):
+            opcode, _, _, immediate = struct.unpack_from("=BBhi", code, at)
+            if opcode in _MOVES and immediate in wanted:
+                struct.pack_into("=I", code, at + 4, wanted[immediate])
+                places.add(immediate)
+        made[name] = bytes(code)
+    if lost := [name for name in numbers if _MARKS[name] not in places]:
+        raise LoadFailed(f"its C has no place for {lost[0]}; it asks neither LEFT_OUT nor ONE_IN")
+    return made

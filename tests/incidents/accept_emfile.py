@@ -1,14 +1,13 @@
 """A server at its limit of open files: accept fails, and callers wait."""
 
 import errno
-import os
-import resource
 import socket
 from collections.abc import Iterator
 
 from tests.support.incidents import traffic
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
+from tests.support.shortage import files_left
 
 
 def play(stage: Stage) -> None:
@@ -16,19 +15,14 @@ def play(stage: Stage) -> None:
 
     def act() -> Iterator[None]:
         listener = socket.create_server(("0.0.0.0", 8080), backlog=256)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        while True:
-            try:
-                os.dup(1)
-            except OSError:
-                break
-        yield
-        for _ in traffic.pace(200):
-            try:
-                listener.accept()
-            except OSError as refused:
-                if refused.errno == errno.EMFILE:
-                    stage.add()
+        with files_left(0):
+            yield
+            for _ in traffic.pace(200):
+                try:
+                    listener.accept()
+                except OSError as refused:
+                    if refused.errno == errno.EMFILE:
+                        stage.add()
 
     stage.actor("shopd", act)
     stage.actor("caller", traffic.begins(client.here, 8080, 30), at="client")

@@ -2,29 +2,24 @@
 
 import errno
 import os
-import resource
 from collections.abc import Iterator
 
 from tests.support.incidents import traffic
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
+from tests.support.shortage import files_left
 
 
 def play(stage: Stage) -> None:
     def act() -> Iterator[None]:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        while True:
-            try:
-                os.dup(1)
-            except OSError:
-                break
-        yield
-        for _ in traffic.pace(1500):
-            try:
-                os.open("/etc/hostname", os.O_RDONLY)
-            except OSError as refused:
-                if refused.errno == errno.EMFILE:
-                    stage.add()
+        with files_left(0):
+            yield
+            for _ in traffic.pace(1500):
+                try:
+                    os.open("/etc/hostname", os.O_RDONLY)
+                except OSError as refused:
+                    if refused.errno == errno.EMFILE:
+                        stage.add()
 
     stage.actor("leakyd", act)
 

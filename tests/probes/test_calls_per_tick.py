@@ -7,13 +7,10 @@ tick. Not counted: a key frame of the tape has every row's texts, and any frame 
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 import pytest
 
@@ -26,26 +23,11 @@ from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
 from probes.recording.encoder import Tick
 from probes.recording.tape import Tape
+from tests.support.calls_made import calls_of
 from tests.support.odd_values import attached
 from tui.panes import panes
 
 TICKS = 4
-
-
-def _calls(work: Callable[[], object]) -> Counter[str]:
-    """How often each Python function is called, loops in comprehensions included."""
-    found: Counter[str] = Counter()
-
-    def note(frame: Any, event: str, _: object) -> None:
-        if event == "call":
-            found[f"{frame.f_code.co_filename}:{frame.f_code.co_name}"] += 1
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return found
 
 
 def _per_tick(name: str, rows: int) -> Counter[str]:
@@ -73,7 +55,7 @@ def _per_tick(name: str, rows: int) -> Counter[str]:
     try:
         for _ in range(TICKS):
             tables.read()
-            found = _calls(tick)
+            found = calls_of(tick)
         assert len(trail.snapshot(attachment.read()).rows) == rows
     finally:
         attachment.detach()

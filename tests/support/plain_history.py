@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from probes.analysis.anomaly import (
     unusual,
     usual,
 )
-from probes.analysis.history import Figure
+from probes.analysis.history import Figure, Ticks
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 
@@ -153,35 +152,6 @@ class Series:
         return self._values[max(begin - self._first, 0) : max(end - self._first, 0)]
 
 
-class _Ticks:
-    """A hook's ticks: their number, their times, and since which it is watched without a break."""
-
-    def __init__(self) -> None:
-        self.ticks, self.begun = 0, 1
-        self.times = array("d")
-        self._counting: frozenset[tuple[HookId, int]] = frozenset()
-
-    def take(self, snapshots: Sequence[Snapshot]) -> float:
-        """Add a tick; return its time in Unix seconds."""
-        self.ticks += 1
-        counting = frozenset((s.id, s.sample.epoch) for s in snapshots)
-        if counting != self._counting:
-            self._counting, self.begun = counting, self.ticks
-        last = self.times[-1] if self.times else 0.0
-        newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
-        time, wall = (newest.time, newest.wall) if newest is not None else (last, 0.0)
-        if time < last:  # that host has restarted
-            self.times = array("d")
-        self.times.append(time)
-        if len(self.times) > LENGTH + _SWEEP:
-            del self.times[:_SWEEP]
-        return wall
-
-    def until(self, time: float) -> int:
-        """Return how many ticks there had been at that moment."""
-        return self.ticks - len(self.times) + bisect_right(self.times, time)
-
-
 class PlainHistory:
     """The last `LENGTH` values of each figure's rows; rows that go are forgotten in time."""
 
@@ -193,7 +163,7 @@ class PlainHistory:
             self._figures.setdefault(figure.hook, []).append(figure)
         self._kept: dict[tuple[str, str], dict[Hashable, Series]] = {}
         self._unusual: dict[str, set[Hashable]] = {}
-        self._watches: dict[str, _Ticks] = {}
+        self._watches: dict[str, Ticks] = {}
         self._named: dict[str, Hashable] = {}
 
     @property
@@ -206,7 +176,7 @@ class PlainHistory:
         return {hook: watch.until(time) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        watch = self._watches.setdefault(hook, _Ticks())
+        watch = self._watches.setdefault(hook, Ticks())
         wall, tick = watch.take(snapshots), watch.ticks
         self._part(hook, snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from probes import units
-from probes.analysis.anomaly import LEARN
 from probes.model import HookId, State, Status, Value
 from probes.units import Unit
 from tui.panes import panes
@@ -172,14 +171,10 @@ def _trouble(view: View) -> Trouble | None:
     return Trouble(role, label("; ".join(f"{f.record.name} {f.does} {f.now}" for _, f in first)))
 
 
-def _summary(view: View) -> tuple[str, str]:
-    if not view.snapshots:
-        return _WAITING, "muted"
-    if max((view.ticks or view.history.ticks).values(), default=0) < LEARN:
-        return f"ok so far: learning what is usual takes {LEARN} readings", "muted"
-    if unread := next((s for s in view.statuses if s.unread), None):
-        return label(f"{unread.id} {unread.unread}"), "warn"
-    return "ok: nothing unusual compared with the last minutes", "muted"
+def _summary(view: View) -> tuple[str, str] | None:
+    """Say what is not read at all, while nothing else is wrong."""
+    unread = next((s for s in view.statuses if s.unread), None)
+    return (label(f"{unread.id} {unread.unread}"), "warn") if unread else None
 
 
 def _draw(view: View, width: int, height: int) -> list[Line]:

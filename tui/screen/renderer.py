@@ -188,9 +188,8 @@ class Renderer:
             return line((text, trouble.role))
         if session.source.host.privilege:
             return line((f" ~ {label(session.source.host.privilege)}", "warn"))
-        if pane.summary is not None:
-            text, role = pane.summary(session.view)
-            return line((f" {text}", role))
+        if pane.summary is not None and (said := pane.summary(session.view)) is not None:
+            return line((f" {said[0]}", said[1]))
         if not session.view.snapshots:
             return line((" waiting for the first numbers...", "muted"))
         left = session.view.learning(self._needs(pane)) * session.source.interval

@@ -65,8 +65,8 @@ class Pane:
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
-    record. offer: what a record suggests to drop. summary: the text if nothing is wrong. empty:
-    the text if there is no row.
+    record. offer: what a record suggests to drop. summary: the text if nothing is wrong,
+    None: the usual one. empty: the text if there is no row.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Pane:
     while_shown: Callable[[str], HookId] | None = None
     about: Callable[[TableRow], str] | None = None
     offer: Callable[[TableRow], Offer | None] | None = None
-    summary: Callable[[View], Span] | None = None
+    summary: Callable[[View], Span | None] | None = None
     empty: str = "nothing yet"
     worst: Callable[[View, int], Sequence[Finding]] | None = None
     needs: tuple[str, ...] = ()

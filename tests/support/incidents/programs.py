@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterator
 
 from tests.support.foreign_process import link, load_code
-from tests.support.incidents.stage import Actor
+from tests.support.incidents import counters, traffic
+from tests.support.incidents.stage import Actor, Stage
 
 XDP, TCX_INGRESS = 37, 46  # BPF_XDP, BPF_TCX_INGRESS
 _GENERIC = 2  # XDP_FLAGS_SKB_MODE
@@ -49,3 +50,17 @@ def holds(name: str, at: int, interface: str, instructions: bytes) -> Actor:
         signal.pause()
 
     return act
+
+
+def drop_what_comes(stage: Stage, at: int, share: float, program: str, holder: str) -> None:
+    """A thousand datagrams a second from outside, of which a program drops this share."""
+    feed = stage.host("feed")
+    stage.actor("collectd", traffic.takes(9000))
+    stage.actor(holder, holds(program, at, feed.interface, dropping(at, share)))
+    stage.keep["begun"] = counters.nstat("UdpInDatagrams")
+    stage.actor("feeder", traffic.sends(feed.here, 9000, 1000, sent=stage.add), at="feed")
+
+
+def missing(stage: Stage) -> float:
+    """What was sent, of which nothing arrived."""
+    return stage.tally() - counters.nstat("UdpInDatagrams") + stage.keep["begun"]

@@ -5,15 +5,13 @@ What is unusual now, here as much of either, is looked at one by one.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from probes.hooks import catalogue
 from probes.units import Unit
+from tests.support.calls_made import calls_of
 from tests.support.many_views import TwoViews, all_panes
 from tui.panes import overview
 from tui.table.filters import parse
@@ -29,21 +27,6 @@ PANES = (
     ("own", "opens", None),
 )
 HEIGHT = 40
-
-
-def _calls(work: Callable[[], object]) -> Counter[str]:
-    found: Counter[str] = Counter()
-
-    def note(frame: Any, event: str, _: object) -> None:
-        if event == "call":
-            found[f"{frame.f_code.co_filename}:{frame.f_code.co_name}"] += 1
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return found
 
 
 def _paint(name: str, views: TwoViews) -> None:
@@ -73,7 +56,7 @@ def _per_paint(name: str, hook: str, target: str | None, rows: int) -> Counter[s
     )
     for _ in range(4):
         views.tick()
-        found = _calls(lambda: _paint(name, views))
+        found = calls_of(lambda: _paint(name, views))
     return found
 
 

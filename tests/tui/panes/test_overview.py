@@ -61,7 +61,7 @@ async def test_nothing_is_said_before_it_is_known() -> None:
         assert "waiting for" in _row(app, "Syscalls").text("why"), "one reading makes no rate"
         await step(pilot)
         assert "waiting for" not in text(app)
-        assert "ok so far: learning what is usual takes 15 readings" in text(app)
+        assert "nothing wrong so far: what is usual is known in 13 s" in text(app)
 
 
 async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
