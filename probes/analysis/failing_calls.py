@@ -21,8 +21,11 @@ PEERS = frozenset({
     "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT",
 })  # fmt: skip
 """Errnos that others cause."""
-LOOKED_FOR = frozenset({"ENOENT"})
-"""Ordinary errnos of which unusually many are worth a look: something that was there has gone."""
+LOOKED_FOR, LEAST_LOOKED_FOR = frozenset({"ENOENT"}), 50.0
+"""Ordinary errnos of which unusually many are worth a look: something that was there has gone.
+
+And how many a second: each program that starts looks for some files in vain.
+"""
 
 
 class Badness(IntEnum):
@@ -90,5 +93,5 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
         if found.share > COLD_SHARE:
             return Badness.NOTICE
     looked_for = row["top_errno"] in LOOKED_FOR
-    many = row.rate("errors") >= max(LEAST, USUAL_SHARE * calls)
+    many = row.rate("errors") >= max(LEAST_LOOKED_FOR, USUAL_SHARE * calls)
     return Badness.NOTICE if unusual and looked_for and many else Badness.CALM

@@ -82,6 +82,13 @@ def test_what_fails_without_a_history_is_told() -> None:
     assert badness(_row("openat", 100, 30, 30, ("EACCES", 100.0)), unusual=True) is ALARM
 
 
+def test_a_program_that_starts_is_no_incident() -> None:
+    """It looks for some files in vain, on a host where nobody did before."""
+    values = {"syscall": "access", "top_errno": "ENOENT", "top_share": 100.0}
+    row = SnapshotRow(("access",), values, {"calls": 9.0, "errors": 7.0})
+    assert badness(row, unusual=True) is CALM
+
+
 def test_a_call_that_is_not_made_any_more_is_calm() -> None:
     row = _row("openat", 0, 0)
     assert badness(row, unusual=True) is CALM
