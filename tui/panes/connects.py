@@ -12,21 +12,22 @@ from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure
+from probes.analysis.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook, Row, Value
 from probes.units import Unit
 from tui.session.view import Decided, View, clock
 from tui.table.fields import Field, TableRow, coloured, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
-from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.many_records import ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of, words
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
-from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.pane import MOST_WORST, Pane, Trouble, Worst
 from tui.toolkit.related import address, before_port, process
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _unusual_places(view: View, rows: ManyRows, begin: NDArray[np.intp]) -> list
     return [numbers[place] for place in numbers.keys() & unusual]
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+def _worst(view: View, most: int) -> list[Worst]:
     """Return the destinations with most failing connects, then those with the slowest."""
     worst = view.once_read(_destinations, _HOOK).worst[:most]
     marked = [one for one in worst[1:] if one.weight >= _MARKED]
@@ -199,7 +200,7 @@ def _first(rows: SomeRows) -> SnapshotRow:
     return rows.row(bad.index(max(bad)))
 
 
-def _place(view: View, one: _Destination) -> Finding:
+def _place(view: View, one: _Destination) -> Worst:
     place, failed, verdict = one.place, one.failed, view.verdict(_PLACE, one.place)
     row = _first(one.rows)
     record = replace(_record(view, row), name=address(*place))
@@ -208,11 +209,11 @@ def _place(view: View, one: _Destination) -> Finding:
         why = f"{how}, by {_callers(one.rows)}"
         now = f"{units.count(failed)}/s"
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
-        return Finding(record, _PLACE, place, verdict, "fails", now, why, one.weight)
+        return Worst(record, _PLACE, place, verdict, "fails", now, why, one.weight)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
     why = f"mean time to establish, by {process(row)}"
     now = units.duration(mean or None)
-    return Finding(record, _SLOW, row.key, slow, "takes", now, why, one.weight)
+    return Worst(record, _SLOW, row.key, slow, "takes", now, why, one.weight)
 
 
 def _said(rows: SomeRows) -> str:

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from probes import units
 from probes.analysis.history import Figure
+from probes.analysis.many import SomeRows
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW, np
@@ -22,16 +23,16 @@ from probes.columns.cells import (
     joined,
     nothing,
 )
+from probes.columns.lexicon import Lexicon, Part
 from probes.model import Column, Hook, HookId, Kind, State
 from probes.units import DASH, Unit, printable, show
 from tui.panes import inner_panes, panes
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, coloured, label, rate_of
 from tui.table.lines import Line, fit, line
-from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.many_records import ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import SomeRows
 from tui.toolkit.pane import EVERY, Pane, Trouble
 
 _STANDING = (State.ATTACHED, State.PASSIVE)

@@ -13,7 +13,7 @@ from tui.session.view import Event, View, clock
 from tui.table.fields import Field, TableRow, label
 from tui.table.lines import BLANK, Line, beside, fit, line
 from tui.toolkit.anomaly_column import brief, mark_of, unusual_field
-from tui.toolkit.pane import EVERY, MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.pane import EVERY, MOST_WORST, Pane, Trouble, Worst
 from tui.widgets.graph import graph
 
 _MORE = 24
@@ -29,12 +29,12 @@ def _asked(view: View) -> list[Pane]:
     return [p for p in panes(view.catalogue) if p.worst is not None and p.needs]
 
 
-def _found(view: View) -> list[tuple[Pane, list[Finding]]]:
+def _found(view: View) -> list[tuple[Pane, list[Worst]]]:
     """Return the findings of each pane."""
     return view.once(_said)
 
 
-def _said(view: View) -> list[tuple[Pane, list[Finding]]]:
+def _said(view: View) -> list[tuple[Pane, list[Worst]]]:
     return [(p, list(p.worst(view, MOST_WORST))) for p in _asked(view) if p.worst]
 
 
@@ -50,7 +50,7 @@ def _records(view: View) -> list[TableRow]:
     return records
 
 
-def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> TableRow:
+def _first(view: View, place: int, pane: Pane, found: Sequence[Worst]) -> TableRow:
     blind = _blind(view, pane)
     if not found or (not found[0].weight and _waits(view, pane)):
         calm = _WAITING if _waits(view, pane) else pane.calm
@@ -63,7 +63,7 @@ def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> Tabl
     return record
 
 
-def _record(view: View, place: int, pane: Pane, finding: Finding) -> TableRow:
+def _record(view: View, place: int, pane: Pane, finding: Worst) -> TableRow:
     record = finding.record
     usual = _usual(view, finding)
     series = view.series(finding.figure, finding.key, 2 * _SPARK)
@@ -83,14 +83,14 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> TableRow:
     return TableRow(leads, f"{pane.title} {record.name}", values, record.mark, leads=leads)
 
 
-def _usual(view: View, finding: Finding) -> float | None:
+def _usual(view: View, finding: Worst) -> float | None:
     """Return the value before it was unusual, or the usual one now."""
     if finding.verdict.since is not None:
         return finding.verdict.usual
     return view.usual(finding.figure, finding.key)
 
 
-def _shown(view: View, finding: Finding, usual: float | None) -> str:
+def _shown(view: View, finding: Worst, usual: float | None) -> str:
     """Format the usual value like the number beside it."""
     if usual is None:
         return units.DASH
@@ -188,7 +188,7 @@ def _draw(view: View, width: int, height: int) -> list[Line]:
     return lines
 
 
-def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
+def _block(view: View, finding: Worst, width: int, height: int) -> list[Line]:
     """Draw a finding: its name, the value now and usually, and its history below."""
     values = view.series(finding.figure, finding.key, 2 * width)
     record, figure = finding.record, finding.figure

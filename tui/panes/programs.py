@@ -8,19 +8,20 @@ from operator import itemgetter
 
 from probes import units
 from probes.analysis.history import Figure
+from probes.analysis.many import SomeRows, rows_of
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW, np
 from probes.columns.cells import NumberCells
+from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line, wrap
-from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.detail import counters, graphs, heading, pairs
-from tui.toolkit.many import SomeRows, rows_of
 from tui.toolkit.pane import Pane, Trouble
 
 _ID = HookId("programs")

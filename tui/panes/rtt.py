@@ -11,20 +11,21 @@ from probes import units
 from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
 from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
+from probes.analysis.many import either, many_of, near, numbers_in, verdicts
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, of, rate_of, values_of
 from tui.table.lines import Line
-from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of, words
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import either, many_of, near, numbers_in, verdicts
-from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.pane import MOST_WORST, Pane, Trouble, Worst
 from tui.toolkit.related import address, before_port, process
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _is_far(now: float, least: float) -> bool:
     return least > 0 and now >= _TIMES * least and now >= _LEAST_US
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+def _worst(view: View, most: int) -> list[Worst]:
     worst = view.once_read(_weighed, _HOOK).worst[:most]
     return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
 
@@ -166,7 +167,7 @@ def _weight(mark: str, row: SnapshotRow) -> float:
     return row.number("srtt_us") / 1e6 + 1e3 * MARKS.index(mark)
 
 
-def _finding(view: View, row: SnapshotRow) -> Finding:
+def _finding(view: View, row: SnapshotRow) -> Worst:
     """Return a finding on the round trip, or on retransmits if only those are unusual."""
     slow, again = _verdicts(view, row)
     record = _record(view, row)
@@ -176,7 +177,7 @@ def _finding(view: View, row: SnapshotRow) -> Finding:
     record = replace(record, name=address(row["raddr"], row["rport"]))
     if slow.since is None and again.since is not None and not _far(row):
         why = f"SRTT {now}, by {why}"
-        return Finding(
+        return Worst(
             record,
             _SENT_AGAIN,
             row.key,
@@ -187,7 +188,7 @@ def _finding(view: View, row: SnapshotRow) -> Finding:
             weight,
         )
     why += f", {units.count(sent)} retransmits/s" if sent else ""
-    return Finding(record, _TRIP, row.key, slow, "SRTT", now, why, weight)
+    return Worst(record, _TRIP, row.key, slow, "SRTT", now, why, weight)
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from probes import units
+from probes.analysis.many import SomeRows, places_with
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW
 from probes.columns.cells import cells_of
+from probes.columns.lexicon import Lexicon, Part
 from probes.model import OTHERS, Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, covers, lasting
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line
-from tui.table.many_records import Lexicon, ManyRecords, Part
+from tui.table.many_records import ManyRecords
 from tui.table.snapshot_rows import ChosenRows, SnapshotRows
 from tui.toolkit.detail import heading, pairs
-from tui.toolkit.many import SomeRows, places_with
 from tui.toolkit.pane import Pane, Trouble
 
 SHOWN = 500

@@ -12,18 +12,19 @@ from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.by_row import ByRow
 from probes.analysis.failing_calls import LEAST, LEAST_GRAVE, badness, failing_call
 from probes.analysis.history import Figure
+from probes.analysis.many import SomeRows, near, rates_in
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.columns.lexicon import Lexicon
 from probes.model import Hook, HookId, State
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
-from tui.table.many_records import MARKS, Lexicon
+from tui.table.many_records import MARKS
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.many import SomeRows, near, rates_in
-from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
+from tui.toolkit.pane import MOST_WORST, Pane, Trouble, Worst
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _LEXICON = Lexicon()
@@ -109,7 +110,7 @@ def _looked(view: View) -> _Calls:
     return _Calls([(rows[place], marks.get(place, "")) for place in worst], slow)
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+def _worst(view: View, most: int) -> list[Worst]:
     looked = view.once_read(_looked, "syscalls")
     worst = looked.failing[:most]
     some = [one for place, one in enumerate(worst) if one[1] or not place]
@@ -125,14 +126,14 @@ def _weight(row: SnapshotRow, mark: str) -> float:
     return rate + 1e-6 * row.rate("errors") + 1e6 * MARKS.index(mark)
 
 
-def _failing(view: View, row: SnapshotRow, mark: str) -> Finding:
+def _failing(view: View, row: SnapshotRow, mark: str) -> Worst:
     verdict, record = view.verdict(_FAILURES, row.key), replace(_record(view, row), mark=mark)
     found, errors = failing_call(row), row.rate("errors")
     callers = _callers(view, record.name)
     why = f"{_share(row)} of its calls{f', by {callers}' if callers else ''}"
     does = "fails" if found.errno else "errors"
     now = f"{units.count(found.rate if found.errno else errors)}/s"
-    return Finding(record, _FAILURES, row.key, verdict, does, now, why, _weight(row, mark))
+    return Worst(record, _FAILURES, row.key, verdict, does, now, why, _weight(row, mark))
 
 
 def _share(row: SnapshotRow) -> str:
@@ -145,11 +146,11 @@ def _share(row: SnapshotRow) -> str:
     return f"{row['top_errno']} {units.percent(100 * most / calls if calls else None)}"
 
 
-def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
+def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Worst:
     record = replace(_record(view, row), mark="warn")
     why = f"slow: mean {_time(record, 'mean_ns')}, p99 {_time(record, 'p99_ns')}"
     now = units.duration(row.number("p99_ns"))
-    return Finding(record, _SLOW, row.key, verdict, "takes", now, why, 1e3 * verdict.now / 1e9)
+    return Worst(record, _SLOW, row.key, verdict, "takes", now, why, 1e3 * verdict.now / 1e9)
 
 
 def _callers(view: View, syscall: str) -> str:

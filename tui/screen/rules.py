@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from probes.analysis.droppers import program
 from probes.drop_rule import DropRule, parse
-from tui.panes.interfaces.droppers import program
 from tui.screen.context import Context
 from tui.session.drop_rules import ANYWHERE, Offer, confirmation, reading
 from tui.table.fields import TableRow, label

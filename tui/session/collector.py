@@ -77,6 +77,7 @@ class Collector:
     def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
         remember(self.view.since, samples)
         if self._gathering.has(hook):
+            self.view.log.take(self.view)
             self.close_tick()
         self._gathering.add(hook, samples)
         self._take(hook, self._trail(hook).snapshots(samples))

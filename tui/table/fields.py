@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.columns.vocabulary import natural
 from probes.model import Hook, Kind, Value
 from probes.units import Unit, printable, show
 from tui.table.lines import fit, width_of
@@ -98,12 +98,6 @@ class Field:
         if isinstance(value, int | float):
             return 1, value, ""
         return (0, 0, "") if value is None else (2, 0, natural(str(value)))
-
-
-@lru_cache(4096)
-def natural(text: str) -> str:
-    """Return a sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
-    return re.sub(r"\d+", lambda number: number[0].zfill(12), text.lower())
 
 
 def of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.table.fields import Field, TableRow, natural
+from probes.columns.vocabulary import natural
+from tui.table.fields import Field, TableRow
 from tui.table.filters import Test, kept_of
 from tui.table.many_records import MARKS, ManyRecords, Ordered
 

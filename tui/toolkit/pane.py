@@ -22,7 +22,7 @@ class Trouble(NamedTuple):
     text: str
 
 
-class Finding(NamedTuple):
+class Worst(NamedTuple):
     """A row as the overview shows it: how bad it is now, and why.
 
     record: the pane's own, so that one can go there. figure, key: the most telling history. does:
@@ -92,7 +92,7 @@ class Pane:
     offer: Callable[[TableRow], Offer | None] | None = None
     summary: Callable[[View], Span | None] | None = None
     empty: str = "nothing yet"
-    worst: Callable[[View, int], Sequence[Finding]] | None = None
+    worst: Callable[[View, int], Sequence[Worst]] | None = None
     needs: tuple[str, ...] = ()
     kept: tuple[Figure, ...] = ()
     calm: str = ""

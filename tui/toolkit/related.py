@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sized
 
 from probes import units
+from probes.analysis.many import SomeRows, places_with, rows_of
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.columns.lexicon import Lexicon
 from probes.model import Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line
-from tui.table.many_records import Lexicon
 from tui.toolkit.detail import heading
-from tui.toolkit.many import SomeRows, places_with, rows_of
 
 MAX_RELATED = 8
 """Rows of each kind, at most; the others are counted."""

@@ -111,7 +111,10 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
         (["once", "extra"], "unknown option or argument 'extra'"),
         (["--theme", "light", "once"], "`once` does not take --theme"),
         (["--json"], "the monitor does not take --json"),
-        (["--hook", "drops"], "the monitor does not take --hook; it belongs to `doctor`, `once`"),
+        (
+            ["--hook", "drops"],
+            "the monitor does not take --hook; it belongs to `doctor`, `findings`, `once`",
+        ),
         (["--observe-only", "--for", "5"], "the monitor does not take --for"),
         (["--", "once"], "unknown option or argument '--'"),
     ],

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from probes.analysis import snapshot
+from probes.analysis.droppers import Droppers
+from probes.analysis.freed import drops_at, freed
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.model import Value
 from tests.support.many_views import TwoViews, all_panes
-from tui.panes.interfaces.droppers import Droppers
-from tui.panes.interfaces.freed import drops_at, freed
 
 
 def _row(reason: str, counts: str, place: str = "f+0x1") -> SnapshotRow:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probes.analysis.droppers import Droppers, Drops
 from probes.analysis.flows import Cause, Flow
 from probes.analysis.history import History
 from probes.analysis.hit_rates import by_stage
@@ -15,7 +16,6 @@ from probes.drop_rule import parse
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value
 from tui.panes.interfaces import pane as interfaces
-from tui.panes.interfaces.droppers import Droppers, Drops
 from tui.session.drop_rules import (
     ANYWHERE,
     Dropping,

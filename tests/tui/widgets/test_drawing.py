@@ -10,8 +10,9 @@ from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from probes import units
+from probes.columns.vocabulary import natural
 from probes.units import Unit
-from tui.table.fields import Field, TableRow, natural
+from tui.table.fields import Field, TableRow
 from tui.table.filters import parse
 from tui.table.lines import beside, changes, fit, line, pieces, width_of, wrap
 from tui.terminal.driver import Brush, smallest

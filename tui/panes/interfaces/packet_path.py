@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 from probes import units
 from probes.analysis.classes import is_lost, meaning_of
+from probes.analysis.droppers import error, program
 from probes.analysis.flows import Flow, sum_of
+from probes.analysis.freed import Drop, drops_at
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
+from probes.analysis.many import many_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import HookId
 from probes.units import Unit
-from tui.panes.interfaces.droppers import error, program
-from tui.panes.interfaces.freed import Drop, drops_at
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, wrap
 from tui.toolkit.detail import heading
-from tui.toolkit.many import many_of
 
 BAD = 100
 """Lost packets a second from which a stage is marked."""

@@ -10,14 +10,7 @@ from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
-from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
-from probes.analysis.snapshot_row import SnapshotRow
-from probes.arrays import FEW, np
-from probes.columns.cells import Cells, cells_of
-from probes.model import Hook, HookId, Value
-from probes.units import Unit
-from tui.panes.interfaces.droppers import (
+from probes.analysis.droppers import (
     ELSEWHERE,
     PROGRAMS,
     RULE,
@@ -25,19 +18,27 @@ from tui.panes.interfaces.droppers import (
     Drops,
     by_interface,
 )
-from tui.panes.interfaces.freed import freed
+from probes.analysis.freed import freed
+from probes.analysis.history import Figure
+from probes.analysis.many import near
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import FEW, np
+from probes.columns.cells import Cells, cells_of
+from probes.columns.lexicon import Lexicon, Part
+from probes.model import Hook, HookId, Value
+from probes.units import Unit
 from tui.panes.interfaces.packet_path import programs, reasons, way
 from tui.session.drop_rules import Offer
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, coloured, label, of, values_of
 from tui.table.lines import Line, line
-from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
+from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field, worst
 from tui.toolkit.detail import counters, graphs, heading, pairs
-from tui.toolkit.many import near
-from tui.toolkit.pane import Finding, Pane, Trouble
+from tui.toolkit.pane import Pane, Trouble, Worst
 
 _MUCH = 0.1
 """The share of an interface's packets from which programs that drop them are an alarm."""
@@ -299,13 +300,13 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
     return [(figure, view.verdict(figure, name)) for figure in _WATCHED]
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+def _worst(view: View, most: int) -> list[Worst]:
     """Return the interfaces that lose most."""
     looked = view.once_read(_looked, *_HOOKS).worst(most)
     return [_finding(view, one) for place, one in enumerate(looked) if one.mark or not place]
 
 
-def _finding(view: View, looked: _Looked) -> Finding:
+def _finding(view: View, looked: _Looked) -> Worst:
     """Return a finding with the history of the greatest dropper."""
     record, drops = _record(view, looked), looked.drops
     lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
@@ -316,7 +317,7 @@ def _finding(view: View, looked: _Looked) -> Finding:
     by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
     why = by or ("no drops" if drops.kernel is not None else "drops are not visible")
     now = f"{units.count(every)}/s"
-    return Finding(record, figure, record.name, verdict, "drops", now, why, looked.weight)
+    return Worst(record, figure, record.name, verdict, "drops", now, why, looked.weight)
 
 
 def _sum(*rates: float | None) -> float | None:

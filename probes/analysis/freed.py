@@ -8,13 +8,13 @@ from typing import NamedTuple, overload
 
 from probes.analysis.classes import is_lost, is_ordinary
 from probes.analysis.drop_stages import function_of, stage_of
+from probes.analysis.many import grouped
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.lexicon import Lexicon
 from probes.model import Value
 from probes.units import DASH
-from tui.table.many_records import Lexicon
-from tui.toolkit.many import grouped
 
 NOWHERE = "no device"
 """Drops without a known device, or from counters that are not per interface."""

@@ -7,14 +7,14 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import ManyVerdicts
+from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells
+from probes.columns.lexicon import Lexicon
 from probes.model import Value
-from tui.session.view import View
-from tui.table.many_records import Lexicon
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 _NUMBERS = (int, float)
 
 
-def many_of(view: View, hook: str) -> ManyRows | None:
+def many_of(facts: Facts, hook: str) -> ManyRows | None:
     """Return a hook's rows if they are columns; None if they are few, or of several targets."""
-    found = view.of(hook)
+    found = facts.of(hook)
     rows = found[0].rows if len(found) == 1 else None
     return rows if isinstance(rows, ManyRows) else None
 
 
-def rows_of(view: View, hook: str) -> Sequence[SnapshotRow]:
+def rows_of(facts: Facts, hook: str) -> Sequence[SnapshotRow]:
     """Return a hook's rows, without making any that are columns of one target."""
-    found = view.of(hook)
-    return found[0].rows if len(found) == 1 else view.rows(hook)
+    found = facts.of(hook)
+    return found[0].rows if len(found) == 1 else facts.rows(hook)
 
 
-def verdicts(view: View, figure: Figure, hook: str) -> ManyVerdicts:
+def verdicts(facts: Facts, figure: Figure, hook: str) -> ManyVerdicts:
     """Return the verdict on each row of a hook of which `many_of` returns rows."""
-    return view.verdicts(figure, view.of(hook)[0])
+    return facts.verdicts(figure, facts.of(hook)[0])
 
 
 def either(first: NDArray[np.bool_], some: ManyVerdicts, others: ManyVerdicts) -> ManyVerdicts:
@@ -45,11 +45,11 @@ def either(first: NDArray[np.bool_], some: ManyVerdicts, others: ManyVerdicts) -
     return ManyVerdicts(*[np.where(first, a, b) for a, b in zip(some, others, strict=True)])
 
 
-def near(view: View, *figures: Figure) -> Container[Hashable]:
+def near(facts: Facts, *figures: Figure) -> Container[Hashable]:
     """Return keys among which are those of all rows that are unusual."""
-    if view.past:
+    if facts.past:
         return _Every()
-    return frozenset().union(*[view.history.unusual(figure) for figure in figures])
+    return frozenset().union(*[facts.history.unusual(figure) for figure in figures])
 
 
 class _Every:

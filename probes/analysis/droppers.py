@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
+from probes.analysis.facts import Facts
+from probes.analysis.freed import active, freed, place_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import State
 from probes.units import DASH
-from tui.panes.interfaces.freed import active, freed, place_of
-from tui.session.view import View
 
 
 class Dropper(NamedTuple):
@@ -77,19 +77,19 @@ def error(row: SnapshotRow) -> str:
 
 
 class Droppers:
-    """The droppers of every interface of a view.
+    """The droppers of every interface of a facts.
 
     touched: interfaces where something may drop. quiet: what is known of all others.
     """
 
-    def __init__(self, view: View) -> None:
-        self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
-        self._looks = any(view.of(hook) for hook in _PROGRAMS)
-        self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
-        found = [freed(snapshot.rows) for snapshot in view.of("drops")] or [({}, {})]
+    def __init__(self, facts: Facts) -> None:
+        self._xdp, self._tc = (by_interface(facts.rows(hook)) for hook in _PROGRAMS)
+        self._looks = any(facts.of(hook) for hook in _PROGRAMS)
+        self._seen = any(s.status.state is State.ATTACHED for s in facts.of("drops"))
+        found = [freed(snapshot.rows) for snapshot in facts.of("drops")] or [({}, {})]
         self._kernel, self._ordinary = map(active, found[0]) if self._seen else found[0]
-        self._errors = by_interface(view.rows("xdp-errors"))
-        self._rules = view.dropping
+        self._errors = by_interface(facts.rows("xdp-errors"))
+        self._rules = facts.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
         self._managed = ruled | self._xdp.keys() | self._tc.keys() | self._errors.keys()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, ObjectCells
 from probes.columns.groups import hashed
 from probes.model import Value
-from tui.table.fields import natural
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -136,6 +136,12 @@ def _objects(texts: list[str]) -> NDArray[Any]:
     made = np.empty(len(texts), object)
     made[:] = texts
     return made
+
+
+@lru_cache(4096)
+def natural(text: str) -> str:
+    """Return a sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(_WIDE), text.lower())
 
 
 def naturals(texts: list[str]) -> list[str]:

@@ -1,0 +1,27 @@
+"""A detector: what it judges, and by which hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from probes.analysis.cases.claim import Claim
+from probes.analysis.facts import Facts
+from probes.analysis.history import Figure
+
+
+class Detector(NamedTuple):
+    """One kind of trouble.
+
+    claims: what is wrong at a moment, the worst first; at most `MOST`. needs: the hooks without
+    which it is blind. figures: whose history it asks for.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    claims: Callable[[Facts], Sequence[Claim]]
+    figures: tuple[Figure, ...] = ()
+
+
+MOST = 16
+"""Claims of one detector, at most."""

@@ -1,0 +1,72 @@
+"""The judgement on a host: all detectors joined, at a moment or from reading to reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from probes.analysis.cases.detectors import DETECTORS
+from probes.analysis.cases.finding import Finding
+from probes.analysis.cases.joined import Case, joined
+from probes.analysis.cases.log import CaseLog, Ordinary
+from probes.analysis.facts import Facts
+from probes.analysis.history import Figure, History
+from probes.analysis.hit_rates import Hits
+from probes.analysis.snapshot import Snapshot
+from probes.model import Enforced, Hook, State, Status
+
+
+def cases(facts: Facts) -> list[Case]:
+    """Return the cases of a moment, the gravest first; computed once until something changes."""
+    return facts.once(_cases)
+
+
+def _cases(facts: Facts) -> list[Case]:
+    return joined(claim for detector in DETECTORS for claim in detector.claims(facts))
+
+
+def figures() -> list[Figure]:
+    """Return the figures whose history detectors ask for."""
+    return list({f.name: f for detector in DETECTORS for f in detector.figures}.values())
+
+
+def needs() -> tuple[str, ...]:
+    """Return the hooks without which some trouble is not seen."""
+    return tuple(dict.fromkeys(hook for detector in DETECTORS for hook in detector.needs))
+
+
+def blind(facts: Facts) -> list[Status]:
+    """Return the status of each hook that is needed and not read."""
+    seen = {id.hook for id in facts.snapshots}
+    lacking = [s for s in facts.statuses if s.id.hook in needs() and s.id.hook not in seen]
+    return [s for s in lacking if s.state in (State.FAILED, State.DETACHED)]
+
+
+class Judgement:
+    """Follows the readings of a host outside the screen, and tells what is found."""
+
+    def __init__(self, catalogue: Mapping[str, Hook], ordinary: Ordinary = lambda _: False) -> None:
+        self.facts = Facts(catalogue, History(figures()))
+        self._log, self._ordinary, self._hits = CaseLog(cases), ordinary, Hits()
+
+    def take(
+        self,
+        snapshots: Sequence[Snapshot],
+        statuses: tuple[Status, ...] = (),
+        rules: tuple[Enforced, ...] = (),
+    ) -> list[Finding]:
+        """Take a reading of all hooks; return what is wrong, the gravest first."""
+        facts = self.facts
+        facts.snapshots = {snapshot.id: snapshot for snapshot in snapshots}
+        facts.statuses, facts.dropping = statuses, self._hits.take(rules)
+        by_hook: dict[str, list[Snapshot]] = {}
+        for snapshot in snapshots:
+            by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
+            facts.since.setdefault(snapshot.id, snapshot.sample)
+        for hook, some in by_hook.items():
+            facts.history.add(hook, tuple(some))
+        newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
+        if newest is not None:
+            facts.time, facts.wall = newest.time, newest.wall
+        facts.version += 1
+        self._log.take(facts)
+        return self._log.at(facts, self._ordinary)

@@ -1,0 +1,93 @@
+"""Findings in words, the same on the screen, in text and in alerts."""
+
+from __future__ import annotations
+
+import time
+
+from probes import units
+from probes.analysis.cases.claim import Who
+from probes.analysis.cases.finding import Finding, Progress
+from probes.units import Unit
+
+_TIMES = frozenset({Unit.NS, Unit.US})
+MOST_TIMES = 999.5
+
+
+def amount(value: float | None, unit: Unit) -> str:
+    """Format a claim's number: a time, or something a second."""
+    if value is None:
+        return units.DASH
+    text = units.show(value, unit)
+    return text if unit in _TIMES or unit is Unit.PERCENT else f"{text}/s"
+
+
+def share(finding: Finding) -> str:
+    """Return "38%", or how many times the usual it is, or ""."""
+    if finding.case.share is not None:
+        return units.percent(100 * finding.case.share)
+    return times(finding.times)
+
+
+def times(factor: float | None) -> str:
+    """Return "38x", or "" if it is not known."""
+    if factor is None:
+        return ""
+    return ">999x" if factor >= MOST_TIMES else f"{factor:.{factor < 9.95:d}f}x"
+
+
+def when(finding: Finding, now: float) -> str:
+    """Return since when it is so, or when it was. now: Unix seconds."""
+    begun = finding.since
+    if finding.state is Progress.OVER and finding.until is not None:
+        first = finding.watched if begun is None else begun
+        return f"{clock(first)}-{clock(finding.until)}, {_seconds(finding.until - first)}"
+    if begun is None:
+        return f"since before {clock(finding.watched)}"
+    return f"since {clock(begun)}, {_seconds(now - begun)} ago"
+
+
+def _seconds(seconds: float) -> str:
+    whole = max(int(seconds + 0.5), 0)
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+
+
+def clock(wall: float) -> str:
+    """Return the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(wall))
+
+
+def name(who: Who) -> str:
+    """Return "checkout[2311]", "xdp_filter#412", or the rule."""
+    if who.program is not None:
+        return who.program
+    if who.rule is not None:
+        return f"rule {who.rule}"
+    return f"{who.comm or '?'}[{who.pid}]" if who.pid is not None else who.comm or units.DASH
+
+
+def names(finding: Finding, most: int = 2) -> str:
+    """Name those who take part, and count the others."""
+    every = list(dict.fromkeys(map(name, finding.case.who)))
+    more = f" +{len(every) - most}" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+def evidence(finding: Finding) -> str:
+    """Return what was counted, in one line."""
+    return "; ".join(dict.fromkeys(e.text for e in finding.case.evidence if e.text))
+
+
+def line(finding: Finding, now: float) -> str:
+    """Return a finding in one line. now: Unix seconds."""
+    head = finding.case.head
+    said = [head.what]
+    if part := share(finding):
+        of = f" of {finding.case.of}" if finding.case.share is not None and finding.case.of else ""
+        said.append(f"{part}{of}" if of else f"{part} the usual")
+    if finding.state is Progress.NOW:
+        said.append(amount(finding.now, head.unit))
+    elif finding.state is Progress.EASING:
+        said.append(f"was {amount(finding.peak, head.unit)}, now {amount(finding.now, head.unit)}")
+    return f"{', '.join(said)}, {when(finding, now)}"
