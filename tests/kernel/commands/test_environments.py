@@ -20,6 +20,9 @@ NO_THREADS = ("setpriv", "--reuid=54399", *NOBODY[2:])
 """A user who has no other process, so that a limit on processes is about this one."""
 
 
+_NEEDED = "pipe2", "clone3", "uname", "socketpair", "sendto"
+
+
 def _attached(*before: str, **more: str) -> list[str]:
     done = ebpftop(*ONCE, before=before, **more)
     assert "Traceback" not in done.stderr
@@ -72,11 +75,13 @@ def test_a_refused_system_call_takes_no_other_hook_away(rule: str) -> None:
     assert {"drops", "syscalls"} <= set(_attached(*_refusing(rule)))
 
 
-@pytest.mark.parametrize("rule", ["pipe2=EPERM", "clone3=EPERM"])
+@pytest.mark.parametrize("rule", [f"{call}=EPERM" for call in _NEEDED])
 def test_without_what_it_cannot_do_without_it_says_so(rule: str) -> None:
-    done = ebpftop(*ONCE, before=_refusing(rule))
+    command = [*_refusing(rule), sys.executable, "-c", LAUNCHER, *ONCE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("ebpftop: starting: ")
+    assert done.stderr.count("\n") == 1
     assert done.stderr.count("\n") == 1
 
 
