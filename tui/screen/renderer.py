@@ -15,7 +15,7 @@ from tui.screen.troubles import Troubles
 from tui.session.drop_rules import banner
 from tui.session.own_usage import OwnUsage
 from tui.session.session import Session
-from tui.table.fields import label
+from tui.table.fields import SIGNS, label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
@@ -184,7 +184,7 @@ class Renderer:
         pane, session = self._place.pane, self._session
         trouble = self._troubles.of(pane)
         if trouble is not None:
-            text = fit(f" ! {trouble.text}", self._app.size.width).rstrip()
+            text = fit(f" {SIGNS[trouble.role]} {trouble.text}", self._app.size.width).rstrip()
             return line((text, trouble.role))
         if session.source.host.privilege:
             return line((f" ~ {label(session.source.host.privilege)}", "warn"))
