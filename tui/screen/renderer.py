@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from probes.analysis.cases import words
 from tui.screen.appearance import Appearance
 from tui.screen.groups import Groups
 from tui.screen.keymap import Keymap
@@ -193,10 +194,7 @@ class Renderer:
         if not session.view.snapshots:
             return line((" waiting for the first numbers...", "muted"))
         left = session.view.learning(self._needs(pane)) * session.source.interval
-        if left:
-            text = f" nothing wrong so far: what is usual is known in {left:.0f} s"
-            return line((text, "muted"))
-        return line((" ok: nothing unusual here", "muted"))
+        return line((f" {words.calm(session.view.watched(), left)}", "muted"))
 
     def _needs(self, pane: Pane) -> set[str]:
         """Return the hooks by which a pane is judged; the overview is by those of all."""

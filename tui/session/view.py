@@ -67,6 +67,10 @@ class View(Facts):
         """Return what is wrong at this moment and what was before, the gravest first."""
         return self.once(_findings)
 
+    def watched(self) -> float:
+        """Return for how many seconds there have been readings until this moment."""
+        return max(self.time - min([s.time for s in self.since.values()], default=self.time), 0)
+
     def turns(self) -> Sequence[Turn]:
         """Return what began, eased and was over until this moment, the latest first."""
         return self.once(_turns)

@@ -8,6 +8,7 @@ from probes import units
 from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.log import Turn
+from probes.model import Status
 from probes.units import Unit
 
 _TIMES = frozenset({Unit.NS, Unit.US})
@@ -79,6 +80,43 @@ def _seconds(seconds: float) -> str:
     if whole < 120:
         return f"{whole} s"
     return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+
+
+def calm(watched: float, unknown_for: float) -> str:
+    """Say that nothing is wrong, and no more than is known.
+
+    watched: seconds. unknown_for: seconds until what is usual is known; 0: it is.
+    """
+    if unknown_for <= 0:
+        return "ok: nothing is unusual here"
+    known = f"what is usual is known in {_seconds(max(unknown_for, 1))}"
+    return f"watching for {_seconds(watched)}: nothing is failing outright; {known}"
+
+
+def calm_after(watched: float, unknown_for: float) -> str:
+    """Say the same when the watch has ended."""
+    if unknown_for <= 0:
+        return f"nothing is wrong: watched {_seconds(watched)}, and nothing was unusual"
+    known = f"what is usual is known after {_seconds(max(unknown_for, 1))} more"
+    return f"nothing is wrong: watched {_seconds(watched)}; {known}"
+
+
+def hidden(ordinary: int) -> str:
+    """Say how many cases are ordinary here; "" if none is."""
+    if not ordinary:
+        return ""
+    return f"{ordinary} more {'is' if ordinary == 1 else 'are'} ordinary here"
+
+
+def unread(status: Status) -> str:
+    """Say that a hook is not read, and why."""
+    why = status.refused[-1].why if status.refused else status.note
+    return f"{status.id} is not read{f': {why}' if why else ''}"
+
+
+def knob(name: str, value: str | None) -> str:
+    """Return "net.core.rmem_max is 212992", or how it is asked for."""
+    return f"sysctl {name}" if value is None else f"{name} is {value}"
 
 
 def clock(wall: float) -> str:

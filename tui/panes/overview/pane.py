@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.analysis.cases import words
+from probes.analysis.cases import judgement, words
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Progress
 from probes.model import HookId
@@ -48,9 +48,13 @@ def _trouble(view: View) -> Trouble | None:
 
 
 def _summary(view: View) -> tuple[str, str] | None:
-    """Say what is not read at all, while nothing else is wrong."""
+    """Say what is not read at all, while nothing else is wrong: it is not "ok" then."""
     unread = next((s for s in view.statuses if s.unread), None)
-    return (label(f"{unread.id} {unread.unread}"), "warn") if unread else None
+    if unread is not None:
+        return label(f"{unread.id} {unread.unread}"), "warn"
+    blind = judgement.blind(view)
+    more = f", nor {len(blind) - 1} more" if len(blind) > 1 else ""
+    return (label(f"{words.unread(blind[0])}{more}"), "warn") if blind else None
 
 
 def _draw(view: View, width: int, height: int) -> list[Line]:
