@@ -86,7 +86,7 @@ def test_findings_of_every_state_are_of_the_format() -> None:
 
 def test_text_says_what_who_how_much_since_when_and_what_next() -> None:
     lines = FoundWrong([finding()], _rmem).as_text(WATCHED + 36).splitlines()
-    assert lines[0].startswith("! eth1 drops packets, 38.0% of packets received, 7.8k/s, since ")
+    assert lines[0].startswith("! eth1 drops packets, 38% of packets received, 7.8k/s, since ")
     assert lines[0].endswith(", 26 s ago")
     assert lines[1:] == [
         "    acme_filter#412, rsyslogd[811]",
@@ -117,7 +117,7 @@ def test_a_report_begins_with_what_is_wrong_now() -> None:
     assert calm.wrong_as_text(WATCHED) == ""
     wrong = FoundWrong([finding(), finding(state=Progress.OVER)]).wrong_as_text(WATCHED)
     said = report(HOST, [], wrong=wrong)
-    assert said.startswith("what is wrong:\n! eth1 drops packets, 38.0%")
+    assert said.startswith("what is wrong:\n! eth1 drops packets, 38%")
     assert said.count("eth1 drops packets") == 1
 
 
