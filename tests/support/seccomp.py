@@ -24,7 +24,10 @@ _BY_NAME = {  # x86_64, and what newer machines share
     "prlimit64": (302, 261),
     "rt_sigprocmask": (14, 135),
     "sched_getaffinity": (204, 123),
+    "sendto": (44, 206),
     "socket": (41, 198),
+    "socketpair": (53, 199),
+    "uname": (63, 160),
 }
 _NUMBERS = {name: both[platform.machine() != "x86_64"] for name, both in _BY_NAME.items()}
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2

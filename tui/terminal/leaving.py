@@ -18,6 +18,7 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import sys
 import termios
 import threading
@@ -368,6 +369,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     allocator.prepare()  # before the threads that watch
     with ExitStack() as stack:
         try:
+            _ask_for_what_is_needed()
             watch = stack.enter_context(watching())
         except (OSError, RuntimeError) as refused:  # no thread, no pipe: nothing has begun
             _say(f"ebpftop: {as_refusal(refused, 'starting').why}")
@@ -390,6 +392,23 @@ def run(main: Callable[[], int]) -> NoReturn:
             _say(f"ebpftop: {watch.why}")
             watch.why = ""
     end(status)
+
+
+def _ask_for_what_is_needed() -> None:
+    """Make the calls that imports and event loops cannot do without. Raises OSError.
+
+    A loop whose socket refuses a byte would wait for ever.
+    """
+    call = "uname"
+    try:
+        os.uname()
+        call = "socketpair"
+        one, other = socket.socketpair()
+        call = "sendto"
+        with one, other:
+            one.send(b"\0")
+    except OSError as refused:
+        raise OSError(refused.errno, f"{call}: {refused.strerror}") from None
 
 
 def _say(sentence: str) -> None:

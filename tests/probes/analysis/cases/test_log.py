@@ -1,0 +1,104 @@
+"""Three states: now, easing, over; and what was said then of an earlier moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from probes.analysis.cases.claim import Claim, Gravity
+from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.joined import Case
+from probes.analysis.cases.log import HOLD, KEPT, CaseLog
+from probes.analysis.facts import Facts
+from probes.analysis.history import History
+from probes.units import Unit
+
+CLAIM = Claim("a/b", Gravity.ALARM, "b fails", 10.0, Unit.COUNT, "calls")
+BEGIN = 100.0
+WALL = 1e9
+
+
+class _Told:
+    """A log that is told at each second what is wrong."""
+
+    def __init__(self) -> None:
+        self.wrong: list[Claim] = []
+        self.log = CaseLog(lambda facts: self.by_time.get(facts.time, []))
+        self.by_time: dict[float, list[Case]] = {}
+        self.facts = Facts({}, History(()), time=BEGIN, wall=WALL + BEGIN)
+
+    def run(self, seconds: int, *claims: Claim) -> None:
+        for _ in range(seconds):
+            self.facts.time += 1
+            self.facts.wall += 1
+            self.by_time[self.facts.time] = [Case(claim) for claim in claims]
+            self.log.take(self.facts)
+
+    def at(self, time: float | None = None) -> list[Finding]:
+        facts = self.facts
+        if time is not None:
+            facts = replace(facts, time=time, wall=WALL + time, ticks={})
+        return self.log.at(facts)
+
+
+def test_what_begins_while_it_is_watched_has_a_beginning() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(3, CLAIM)
+    (found,) = told.at()
+    assert (found.state, found.since, found.until) == (Progress.NOW, WALL + BEGIN + 21, None)
+
+
+def test_what_was_there_from_the_first_reading_is_older_than_the_watch() -> None:
+    told = _Told()
+    told.run(30, CLAIM)
+    (found,) = told.at()
+    assert (found.state, found.since, found.watched) == (Progress.NOW, None, WALL + BEGIN + 1)
+
+
+def test_it_eases_is_over_and_is_forgotten() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(5, CLAIM, replace(CLAIM, id="other"))
+    told.run(1, replace(CLAIM, now=99.0))
+    told.run(3)
+    first, second = told.at()
+    assert first.state is second.state is Progress.EASING
+    assert first.wrong
+    assert not first.alarming
+    assert {first.peak, second.peak} == {99.0, 10.0}
+    told.run(int(HOLD))
+    first, second = told.at()
+    assert first.state is second.state is Progress.OVER
+    assert not first.wrong
+    by_id = {one.id: one for one in (first, second)}
+    assert by_id["a/b"].until == WALL + BEGIN + 26
+    told.run(int(KEPT) + 20)
+    assert told.at() == []
+
+
+def test_what_comes_again_soon_goes_on() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(3, CLAIM)
+    told.run(5)
+    told.run(2, CLAIM)
+    (found,) = told.at()
+    assert (found.state, found.since) == (Progress.NOW, WALL + BEGIN + 21)
+
+
+def test_the_past_says_what_was_said_then() -> None:
+    """It does not know of what came later."""
+    told = _Told()
+    told.run(20)
+    told.run(5, CLAIM)
+    told.run(40)
+    told.run(5, CLAIM)
+    assert told.at(BEGIN + 15) == []
+    (then,) = told.at(BEGIN + 23)
+    assert (then.state, then.since) == (Progress.NOW, WALL + BEGIN + 21)
+    (eased,) = told.at(BEGIN + 30)
+    assert eased.state is Progress.EASING
+    (over,) = told.at(BEGIN + 50)
+    assert (over.state, over.until) == (Progress.OVER, WALL + BEGIN + 25)
+    (again,) = told.at()
+    assert (again.state, again.since) == (Progress.NOW, WALL + BEGIN + 66)
