@@ -62,8 +62,10 @@ DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
 def _without_reason(row: Values) -> Values:
     """An attempt of tcp-connect that sent no SYN failed otherwise, by no known error."""
     other = row["other"] + row["unreachable"] + row["no_port"]
-    error = row.get("error") if row["refused"] or row["timed_out"] else "-"
-    return row | {"other": other, "unreachable": 0, "no_port": 0, "error": error}
+    told = {"other": other, "unreachable": 0, "no_port": 0}
+    if "error" in row and not (row["refused"] or row["timed_out"]):
+        told["error"] = "-"
+    return row | told
 
 
 @pytest.fixture(autouse=True)
