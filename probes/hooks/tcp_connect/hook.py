@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.attach.kprobe import FEW_RETURNS
-from probes.hooks.tcp_connect.readers import error_name, from_sock_diag, open_connects
+from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
 from probes.kernel import capabilities
 from probes.toolkit import (
@@ -132,7 +132,7 @@ HOOK = Hook(
         counter("gave_up", "Gave up", "closed by the process before an answer"),
         counter("no_port", "No port", "EADDRNOTAVAIL: no local port was left"),
         counter("other", "Other", "failed with another errno"),
-        level("error", "Error", "errno of the latest failure", decode=error_name, width=13),
+        level("errno", "Errno", "errno of the latest failure; 0: none", Unit.NUMBER, field="error"),
         level("pending", "Pending", "attempts still under way", Unit.COUNT, field=None),
         level("late", "Late", "those under way for a second or longer", Unit.COUNT, field=None),
         level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),

@@ -144,11 +144,6 @@ def _log(opening: Opening) -> list[Row]:
     )
 
 
-def error_name(error: Any) -> str:
-    """Return the name of an errno, or a dash for 0."""
-    return errno_name(error) if error else DASH
-
-
 def _result(error: int) -> str:
     return _RESULTS.get(error) or errno_name(error)
 

@@ -20,7 +20,6 @@ from probes.sources.demo import flood, programs
 from probes.sources.demo.flood import Sender
 from probes.sources.demo.lifetimes import Lifetimes, Lived
 from probes.sources.demo.programs import PROGRAMS, Played
-from probes.units import DASH
 
 LAP = 120  # seconds until the incident comes again
 NS_BUCKETS, US_BUCKETS = 40, 26
@@ -622,7 +621,7 @@ class Script:
                 "connects": refused + timed_out + good, "established": good,
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
                 "timed_out": timed_out, "gave_up": 0, "no_port": 0, "other": 0,
-                "error": "ETIMEDOUT" if timed_out else "ECONNREFUSED" if refused else DASH,
+                "errno": errno.ETIMEDOUT if timed_out else errno.ECONNREFUSED if refused else 0,
                 "pending": int(c.rate * 3) if waiting else 0,
                 "late": int(c.rate * 2) if waiting else 0,
                 "oldest_ns": 2_900_000_000 if waiting else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from errno import errorcode
 from typing import TYPE_CHECKING
 
 from probes import units
@@ -330,8 +331,8 @@ def _how(a: Attempts, group: _Group, way: str) -> str:
 
 def _errors(a: Attempts, group: _Group) -> list[str]:
     """Return the names of the latest errnos."""
-    names = dict.fromkeys(a.values("error", group.bad[:_ROWS].tolist()))
-    return [str(name) for name in names if name not in (None, units.DASH)]
+    numbers = dict.fromkeys(a.values("errno", group.bad[:_ROWS].tolist()))
+    return [errorcode[n] for n in numbers if isinstance(n, int) and n in errorcode]
 
 
 def _since(facts: Facts, a: Attempts, places: Sequence[_Place], m: _Measured) -> float | None:

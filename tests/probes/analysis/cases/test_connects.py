@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 
 from probes.analysis.cases.claim import Claim, Gravity
@@ -31,8 +32,8 @@ def _told(*rows: Mapping[str, Value], ticks: int = 2) -> Sequence[Claim]:
 
 def test_a_destination_that_refuses_is_an_alarm_with_its_share() -> None:
     (claim,) = _told(
-        _row(5432, connects=20, refused=15, established=5, error="ECONNREFUSED"),
-        _row(5432, 8, connects=10, refused=5, established=5, error="ECONNREFUSED"),
+        _row(5432, connects=20, refused=15, established=5, errno=errno.ECONNREFUSED),
+        _row(5432, 8, connects=10, refused=5, established=5, errno=errno.ECONNREFUSED),
         _row(80, connects=50, established=50),
     )
     assert (claim.id, claim.severity) == ("tcp-connect/10.0.0.5:5432", Gravity.ALARM)
@@ -97,7 +98,7 @@ def test_addresses_that_a_process_tries_are_one_row() -> None:
 
 
 def test_who_is_answered_by_the_other_family_is_not_told() -> None:
-    six = _row(443, raddr="2001:db8::1", connects=3, unreachable=3, error="ENETUNREACH")
+    six = _row(443, raddr="2001:db8::1", connects=3, unreachable=3, errno=errno.ENETUNREACH)
     four = _row(443, connects=3, established=3)
     assert not _told(six, four)
     (claim,) = _told(six)
@@ -107,11 +108,11 @@ def test_who_is_answered_by_the_other_family_is_not_told() -> None:
 
 
 def test_how_it_fails_is_named() -> None:
-    (claim,) = _told(_row(80, connects=9, no_port=9, error="EADDRNOTAVAIL"))
+    (claim,) = _told(_row(80, connects=9, no_port=9, errno=errno.EADDRNOTAVAIL))
     assert claim.what == "10.0.0.5:80: no local port"
     assert claim.next == ("sysctl net.ipv4.ip_local_port_range",)
     assert ("errno", "connect", "EADDRNOTAVAIL") in claim.ties
-    (claim,) = _told(_row(80, connects=9, other=9, error="EPERM"))
+    (claim,) = _told(_row(80, connects=9, other=9, errno=errno.EPERM))
     assert claim.what == "10.0.0.5:80: EPERM"
 
 
