@@ -108,6 +108,11 @@ def hidden(ordinary: int) -> str:
     return f"{ordinary} more {'is' if ordinary == 1 else 'are'} ordinary here"
 
 
+def ordinary(number: int) -> str:
+    """Return what follows a verdict: "; 1 ordinary", or ""."""
+    return f"; {number} ordinary" if number else ""
+
+
 def unread(status: Status) -> str:
     """Say that a hook is not read, and why."""
     why = status.refused[-1].why if status.refused else status.note

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from probes.analysis.cases import words
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.joined import Case
 from probes.model import Value
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
@@ -33,6 +34,11 @@ def _listed(view: View) -> Sequence[Finding]:
 def rows(view: View, titles: dict[str, str]) -> list[OverviewRow]:
     """Return a row for each. titles: of panes, by name."""
     return [_row(view, one, titles) for one in listed(view)]
+
+
+def case_of(view: View, record: TableRow) -> Case | None:
+    """Return the case that a row is of."""
+    return next((one.case for one in listed(view) if one.id == record.key), None)
 
 
 def mark(finding: Finding) -> str:
