@@ -87,7 +87,7 @@ class Collector:
 
     def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
         remember(self.view.since, samples)
-        if self._gathering.has(hook):
+        if self._gathering.has(hook):  # the tick before this reading is complete
             self.view.log.take(self.view)
             self.close_tick()
         self._gathering.add(hook, samples)
@@ -123,7 +123,7 @@ class Collector:
         for hook, (trail, samples) in timeline.trails(number).items():
             self._trails[hook] = trail
             self._take(hook, trail.snapshots(samples))
-        view.log = new_log()
+        view.log, self._gathering = new_log(), Gathering()
         if back:  # what it was before that moment is known already
             view.history, view.ticks, view.log = known, known.until(tick.time), log
         view.wall, view.time = tick.wall, tick.time
@@ -136,12 +136,10 @@ class Collector:
         view.version += 1
 
     def close_tick(self) -> None:
-        """Add what was read since the previous tick to the tape, as a moment."""
+        """Add what was read since the previous tick to the tape, unless that is a recording's."""
         source, tape = self._source, self.tape
-        if not isinstance(tape, Tape):
-            return
         tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
-        if tick is not None:
+        if tick is not None and isinstance(tape, Tape):
             frame = tape.add(tick)
             if self.keep is not None:
                 self.keep(frame)
