@@ -26,24 +26,24 @@ async def recall(
 
     until: returns the moment, which may move on meanwhile; None to cancel.
     """
-    watched, before = _Watched(timeline, figures), None
+    recalling, before = _Recalling(timeline, figures), None
     number = max((until() or 0) - History.LENGTH, timeline.first)
     while (last := until()) is not None:
         if number > last:
-            return watched.recalled
+            return recalling.recalled
         try:
             tick = timeline.at(number)
         except Malformed:
             number += 1
             continue
-        watched.take(tick, tick.fresh(before))
+        recalling.take(tick, tick.fresh(before))
         before = tick
         number += 1
         await asyncio.sleep(0)
     return None
 
 
-class _Watched:
+class _Recalling:
     """Takes moments, one after the other, as a collector would."""
 
     def __init__(self, timeline: Timeline, figures: Iterable[Figure]) -> None:

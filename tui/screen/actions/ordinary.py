@@ -31,7 +31,9 @@ class OrdinaryActions(Actions):
     )  # fmt: skip
 
     def offers(self, _action: str, /) -> bool:
-        return self.screen.place.pane.case is not None
+        if self.screen.place.pane.case is None:
+            return False
+        return bool(self.screen.session.entries) or self._case() is not None
 
     def ask(self) -> None:
         """Ask what is ordinary, and until when; what is already can be taken back."""
@@ -43,10 +45,15 @@ class OrdinaryActions(Actions):
                 "no case is selected, and nothing was said to be ordinary", "information"
             )
 
+    def _case(self) -> Case | None:
+        """Return the case of the selected row."""
+        record, case_of = self.screen.record, self.screen.place.pane.case
+        if record is None or case_of is None:
+            return None
+        return case_of(self.screen.session.view, record)
+
     def _choices(self) -> Iterator[Choice]:
-        screen = self.screen
-        record, case_of = screen.record, screen.place.pane.case
-        case = case_of(screen.session.view, record) if record is not None and case_of else None
+        case = self._case()
         if case is not None:
             yield from self._of(case)
         yield from self._back()
