@@ -76,6 +76,15 @@ def error(row: SnapshotRow) -> str:
     return f"{row['answer']}{to}" + (f": {row['error']}" if row["error"] != DASH else "")
 
 
+HOOKS = ("interfaces", "drops", "xdp-programs", "tc-programs", "xdp-errors")
+"""Hooks that tell of drops."""
+
+
+def droppers(facts: Facts) -> Droppers:
+    """Return the droppers of a moment, looked for once."""
+    return facts.once_read(Droppers, *HOOKS)
+
+
 class Droppers:
     """The droppers of every interface of a facts.
 

@@ -44,6 +44,10 @@ class Case(NamedTuple):
         return tuple(dict.fromkeys(text for claim in self.claims for text in claim.next))
 
     @property
+    def knobs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for claim in self.claims for name in claim.knobs))
+
+    @property
     def share(self) -> float | None:
         """The head's share; of another claim where the head's is not counted."""
         return self._shared.share
