@@ -231,6 +231,10 @@ def _many_losses(rows: ManyRows) -> Sequence[Loss]:
     ]
 
 
+def _loss(rows: ManyRows, key: _LossKey, rate: float, number: int, places: Iterable[int]) -> Loss:
+    return Loss(*key, rate, number, [rows[place] for place in places])
+
+
 def _at(order: np.ndarray, target: np.ndarray, number: int) -> list[int]:
     places: list[int] = order[target[order] == number][:MOST_ROWS].tolist()
     return places

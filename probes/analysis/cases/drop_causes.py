@@ -56,6 +56,13 @@ CAUSES: Mapping[str, DropCause] = {
         "a security module drops packets{to} at {at}", ("journalctl -k -g avc",), depth=RULE_DEPTH
     ),
     "BLACKHOLE": DropCause("a route discards packets{to}", ("ip route",), depth=RULE_DEPTH),
+    "XDP": DropCause(
+        "an XDP program drops packets{to} at {at}", ("bpftool net show",), depth=RULE_DEPTH
+    ),
+    "TC": DropCause(
+        "a TC program or filter drops packets{to} at {at}", ("tc filter show dev {at} ingress",),
+        depth=RULE_DEPTH,
+    ),
     "SOCKET_FILTER": DropCause(
         "a socket's own filter drops packets{to}", ("ss -bp",), depth=RULE_DEPTH, by_port=True
     ),

@@ -88,9 +88,10 @@ def _lost(facts: Facts) -> list[_Lost]:
     """Return what is lost, one for each cause and place, without what programs drop."""
     rows = rows_of(facts, "drops")
     found: dict[Hashable, _Lost] = {}
-    climbing = _climbing(facts)
+    climbing, programs = _climbing(facts), droppers(facts).managed
     for loss in losses(rows):
-        if not loss.layer and not (climbing and loss.location == _LINKS):
+        told = loss.layer and loss.interface in programs  # by the detector of programs
+        if not told and not (climbing and loss.location == _LINKS):
             for one in _of_loss(loss):
                 _merge(found, one)
     for place in places_with(rows, _LEXICON, _TELLING):
@@ -116,7 +117,7 @@ def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
 
 def _of_loss(loss: Loss) -> Iterator[_Lost]:
     first = loss.rows[0]
-    cause = cause_of(loss.reason, loss.location)
+    cause = loss.layer or cause_of(loss.reason, loss.location)
     netns = first.stored.get("netns")
     at = DASH if loss.interface == NOWHERE else loss.interface
     place = DropPlace(at, "" if netns is None else str(netns))
@@ -420,9 +421,8 @@ def _by_cause(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     found: dict[Hashable, float | None] = {}
     for snapshot in snapshots:
         for loss in losses(snapshot.rows):
-            if not loss.layer:
-                for one in _of_loss(loss):
-                    found[one.key] = (found.get(one.key) or 0) + one.rate
+            for one in _of_loss(loss):
+                found[one.key] = (found.get(one.key) or 0) + one.rate
     return found
 
 
