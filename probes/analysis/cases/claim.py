@@ -73,8 +73,7 @@ class Claim:
     waits for. own: ebpftop's own doing. pane, rows: where it is shown, the most telling row first;
     figure, key: its history. ties: what it has in common with other claims of the same cause; a
     claim with the greatest `depth` is the cause, others are what follows from it. next: commands.
-    knobs: files below /proc/sys whose values bear on it, as "net/core/rmem_max"; who shows a claim
-    of this very host reads them.
+    knobs: kernel parameters whose values now tell more, such as "net.core.rmem_max".
     """
 
     id: str

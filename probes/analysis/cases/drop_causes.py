@@ -34,7 +34,7 @@ class DropCause(NamedTuple):
     by_port: bool = False
 
 
-_BUFFER = ("net/core/rmem_max", "net/core/rmem_default")
+_BUFFER = ("net.core.rmem_max", "net.core.rmem_default")
 _SUM = DropCause(
     "packets{to} come by {at} with a wrong checksum",
     ("ethtool -k {at}", "tcpdump -vni {at} -c 5"),
@@ -72,26 +72,26 @@ CAUSES: Mapping[str, DropCause] = {
     ),
     "SOCKET_BACKLOG": DropCause(
         "too much waits for the socket of {port}", ("ss -mp 'sport = :{number}'",),
-        ("net/ipv4/tcp_rmem",), by_port=True,
+        ("net.ipv4.tcp_rmem",), by_port=True,
     ),
     "TCP_OFO_QUEUE_PRUNE": DropCause(
         "the receive buffer of {port} has no room for what comes out of order",
-        ("ss -mp 'sport = :{number}'",), ("net/ipv4/tcp_rmem",), by_port=True,
+        ("ss -mp 'sport = :{number}'",), ("net.ipv4.tcp_rmem",), by_port=True,
     ),
     "PROTO_MEM": DropCause(
         "the sockets' memory is used up: {port} loses packets", ("cat /proc/net/sockstat",),
-        ("net/ipv4/tcp_mem", "net/ipv4/udp_mem"), by_port=True,
+        ("net.ipv4.tcp_mem", "net.ipv4.udp_mem"), by_port=True,
     ),
     ACCEPT: DropCause(
         "the accept queue of {port} is full", ("ss -ltn 'sport = :{number}'",),
-        ("net/core/somaxconn",), by_port=True,
+        ("net.core.somaxconn",), by_port=True,
     ),
     REQUEST: DropCause(
         "the request queue (SYN) of {port} is full", ("ss -tn state syn-recv",),
-        ("net/ipv4/tcp_max_syn_backlog", "net/ipv4/tcp_syncookies"), by_port=True,
+        ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
     "UdpSndbufErrors": DropCause(
-        "datagrams find the send buffer full", ("ss -umpa",), ("net/core/wmem_max",)
+        "datagrams find the send buffer full", ("ss -umpa",), ("net.core.wmem_max",)
     ),
     "NO_SOCKET": DropCause(
         "nobody listens at {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
@@ -107,14 +107,14 @@ CAUSES: Mapping[str, DropCause] = {
     "IP_RPFILTER": DropCause(
         "the reverse path filter (rp_filter) of {at} drops packets{to}",
         ("ip route get ADDRESS OF A SENDER",),
-        ("net/ipv4/conf/{at}/rp_filter", "net/ipv4/conf/all/rp_filter"), depth=RULE_DEPTH,
+        ("net.ipv4.conf.{at}.rp_filter", "net.ipv4.conf.all.rp_filter"), depth=RULE_DEPTH,
     ),
     "VXLAN_VNI_NOT_FOUND": DropCause(
         "packets of a VXLAN that no device has come by {at}", ("ip -d link show type vxlan",)
     ),
     "CPU_BACKLOG": DropCause(
         "a CPU's backlog of received packets is full", ("cat /proc/net/softnet_stat",),
-        ("net/core/netdev_max_backlog",),
+        ("net.core.netdev_max_backlog",),
     ),
     "PKT_TOO_BIG": DropCause(
         "packets{to} are too big for the MTU of {at}", ("ip link show dev {at}",)
@@ -225,7 +225,7 @@ def next_steps(cause: str, place: DropPlace) -> tuple[str, ...]:
 
 
 def knobs(cause: str, place: DropPlace) -> tuple[str, ...]:
-    """Return the files below /proc/sys that bear on it; none for another namespace."""
+    """Return the kernel parameters that bear on it; none for another namespace."""
     if place.netns:
         return ()
     found = described(cause).knobs

@@ -45,7 +45,9 @@ class Case(NamedTuple):
 
     @property
     def knobs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for claim in self.claims for name in claim.knobs))
+        """Kernel parameters of this host's own namespace."""
+        own = [c for c in self.claims if not c.where.netns]
+        return tuple(dict.fromkeys(knob for claim in own for knob in claim.knobs))
 
     @property
     def share(self) -> float | None:
