@@ -24,7 +24,7 @@ NO_ROUTE = "dst_discard_out"
 
 
 class Around(NamedTuple):
-    """What rows are made with. own: this network namespace. name_of: of a reason's number."""
+    """The context of a row. own: this network namespace. name_of: of a reason's number."""
 
     own: int
     name_of: Callable[[int], str]
