@@ -176,5 +176,5 @@ def line(finding: Finding, now: float) -> str:
     if finding.state is Progress.NOW:
         said.append(amount(finding.now, head.unit))
     elif finding.state is Progress.EASING:
-        said.append(f"was {amount(finding.peak, head.unit)}, now {amount(finding.now, head.unit)}")
+        said.append(eased(finding))
     return f"{', '.join(said)}, {when(finding, now)}"
