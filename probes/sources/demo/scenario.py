@@ -644,7 +644,7 @@ class Script:
             "rport": c.rport, "comm": c.comm, "pid": c.pid, "srtt_us": int(now),
             "min_us": int(c.rtt_us * 0.82), "last_us": int(now * 1.04),
             "rtt": _histogram(US_BUCKETS, (max(seen - late, 0), usual), (late, worst)),
-            "samples": int(seen), "retransmits": int(again),
+            "samples": int(seen), "retransmits": int(again), "sent": int(8 * seen + again),
             "from": "sock_ops",
         }  # fmt: skip
 
