@@ -403,11 +403,10 @@ def _ask_for_what_is_needed() -> None:
     try:
         os.uname()
         call = "socketpair"
-        pair = socket.socketpair()
+        one, other = socket.socketpair()
         call = "sendto"
-        for one in pair:
+        with one, other:
             one.send(b"\0")
-            one.close()
     except OSError as refused:
         raise OSError(refused.errno, f"{call}: {refused.strerror}") from None
 

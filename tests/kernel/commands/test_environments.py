@@ -75,13 +75,14 @@ def test_a_refused_system_call_takes_no_other_hook_away(rule: str) -> None:
     assert {"drops", "syscalls"} <= set(_attached(*_refusing(rule)))
 
 
-@pytest.mark.parametrize("rule", [f"{call}=EPERM" for call in _NEEDED])
-def test_without_what_it_cannot_do_without_it_says_so(rule: str) -> None:
-    command = [*_refusing(rule), sys.executable, "-c", LAUNCHER, *ONCE]
+@pytest.mark.parametrize("call", _NEEDED)
+def test_without_what_it_cannot_do_without_it_says_so(call: str) -> None:
+    command = [*_refusing(f"{call}=EPERM"), sys.executable, "-c", LAUNCHER, *ONCE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("ebpftop: starting: ")
-    assert done.stderr.count("\n") == 1
+    why = "Resource temporarily unavailable" if call == "clone3" else "Operation not permitted"
+    assert why in done.stderr  # and nothing else is wrong: without a filter it starts
     assert done.stderr.count("\n") == 1
 
 
