@@ -401,14 +401,14 @@ def _loss(facts: Facts, rows: Sequence[SnapshotRow], peer: str) -> Claim | None:
     verdict, share = facts.verdict(PEER_AGAIN, (peer,)), found.share
     if found.again < _AGAIN_PER_S or found.number < _LEAST_AGAIN:
         return None
-    if share is None:  # recordings before segments were counted
-        if verdict.since is None:
+    if share is None:  # nothing was sent but SYNs; recordings before segments were counted
+        if found.sent is not None or verdict.since is None:
             return None
     elif share < _NOTICED_SHARE:
         return None
     grave = share is not None and share >= _AGAIN_SHARE
     those = _resending(rows, peer)
-    if not those:
+    if not those or _only_begin(facts, those):
         return None
     place = _named(peer, those)
     return Claim(
@@ -445,6 +445,13 @@ def _resending(rows: Sequence[SnapshotRow], peer: str) -> list[SnapshotRow]:
         rates = {place: rows[place].rate("retransmits") for place in places}
     some = [place for place in places if rates[place]] or places
     return [rows[place] for place in nlargest(_NAMED, some, key=rates.__getitem__)]
+
+
+def _only_begin(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
+    """Return whether these are mostly SYNs sent again, of connections that are new."""
+    new = [row for row in rows if None in (*facts.series(SENT_AGAIN, row.key, 2), None)[:2]]
+    every = sum([row.rate("retransmits") for row in rows])
+    return 2 * sum([row.rate("retransmits") for row in new]) > every
 
 
 def _sent(found: _Resent, those: Sequence[SnapshotRow]) -> Iterable[Evidence]:
