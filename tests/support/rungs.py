@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 import pytest
 
@@ -16,7 +17,9 @@ from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, HookId, Refusal, Rung, State, Status
 from tests.support.commands import left_of
 from tests.support.namespaces import bpftool
-from tests.support.scenarios import Values
+from tests.support.scenarios import Values, sample_of
+
+T = TypeVar("T")
 
 
 def await_messages() -> None:
@@ -119,3 +122,17 @@ def on_each_rung(
                 if attachment is not None:
                     told[rung.name] = tell(attachment)
     return told
+
+
+def unmissed(attachment: Attachment, tell: Callable[[], T], tries: int = 50) -> T:
+    """What `tell` gives when its rung missed nothing meanwhile; it is called again where it did.
+
+    No program on a kprobe or tracepoint runs on a CPU where anybody is within a call of bpf(2) on
+    a map, or was when it lost the CPU; all that was missed on this host is told as lost.
+    """
+    for _ in range(tries):
+        before = sample_of(attachment).lost
+        told = tell()
+        if sample_of(attachment).lost == before:
+            return told
+    raise AssertionError(f"events were missed {tries} times, though nothing was asserted of them")

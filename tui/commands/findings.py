@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from probes.analysis.cases.judgement import Judgement, blind
-from probes.analysis.snapshot import Trail
+from probes.analysis.cases import words
+from probes.analysis.cases.judgement import Judgement, blind, needs, read_once, wants
+from probes.analysis.snapshot import Snapshot, Trail
+from probes.errors import ProbeError
+from probes.model import HookId
 from tui.commands import _options
-from tui.commands._run import batch, make_live, say
-from tui.output.findings import finding_json, text
+from tui.commands._judging import found, judging
+from tui.commands._run import UsageError, batch, make_live, say, verdict
+from tui.output.document import beginning, dumps
+from tui.output.findings import FoundWrong, blind_json
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -20,9 +25,19 @@ if TYPE_CHECKING:
 HELP = "say what is wrong, how much, since when and because of whom"
 ORDER = 25
 NOTHING, WRONG, UNKNOWN = 0, 1, 3
+_STEP = 1.0
+"""Seconds from one reading to the next, about."""
+_NAMED = 3
+"""Hooks that a sentence says are not read."""
+_MOST_ASKED = 3
+"""Hooks that are attached for what they tell of findings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "exit status: 0 nothing is wrong, 1 something is (an alarm), 2 usage, "
+        "3 it could not be told, as a hook that is needed is not read"
+    )
     parser.add_argument(
         "--for",
         dest="seconds",
@@ -32,29 +47,110 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to watch (default 3)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--all", action="store_true", help="also what the settings say is ordinary here"
+    )
     _options.hook_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    asked = {id.hook for id in arguments.hooks or ()}
+    if asked and not asked.intersection(needs()):
+        raise UsageError(f"by {', '.join(sorted(asked))} alone nothing is judged: {_judged_by()}")
+
     async def watch(live: Live) -> int:
-        trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
-        judgement, end = Judgement(live.catalogue), time.monotonic() + arguments.seconds
-        while True:
-            samples = await live.read()
-            snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
-            found = judgement.take(snapshots, tuple(s.status for s in samples), live.rules())
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            await asyncio.sleep(min(live.until_next(), left))
-        unseen = blind(judgement.facts)
-        if arguments.json:
-            print(json.dumps({"findings": [finding_json(one) for one in found]}))
-        elif found:
-            print(text(found, time.time()))
-        say(f"{s.id} is not read: {s.refused[-1].why if s.refused else s.note}" for s in unseen)
-        if any(one.alarming for one in found):
+        watched = _FindingsWatch(live)
+        await watched.through(arguments.seconds)
+        print(watched.as_json() if arguments.json else watched.as_text(every=arguments.all))
+        verdict(live, arguments, [snapshot.sample for snapshot in watched.there])
+        if any(finding.alarming for finding in watched.wrong.findings):
             return WRONG
-        return UNKNOWN if unseen else NOTHING
+        if blindness := watched.blindness():
+            say([blindness])
+            return UNKNOWN
+        return NOTHING
 
     return batch(make_live(arguments), watch)
+
+
+def _judged_by() -> str:
+    return f"hooks that are judged are {', '.join(needs())}"
+
+
+class _FindingsWatch:
+    """The readings of one watch, which are judged as they come. there: those of the last one."""
+
+    def __init__(self, live: Live) -> None:
+        self._live, self._begin, self._step = live, time.monotonic(), _STEP
+        self._trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
+        self._judgement: Judgement = judging(live.catalogue)
+        self.there: list[Snapshot] = []
+        self.wrong = FoundWrong()
+        self._asked: set[HookId] = set()
+
+    async def through(self, seconds: float) -> None:
+        """Read at even times, the first at once and the last at the end."""
+        await self._read()
+        times = max(round(seconds / _STEP), 1) if seconds else 0
+        for n in range(1, times + 1):
+            self._step = seconds / times
+            await asyncio.sleep(self._begin + n * self._step - time.monotonic())
+            await self._read()
+
+    async def _read(self) -> None:
+        live = self._live
+        samples = await live.read()
+        self.there = [self._trails[s.status.id.hook].snapshot(s) for s in samples]
+        self.wrong = found(self._judgement, self.there, live.statuses(), live.rules())
+        await self._ask_more()
+
+    async def _ask_more(self) -> None:
+        """Attach what tells more of what is wrong, such as whose calls fail."""
+        want = wants(self._judgement.facts)
+        if want is None or want in self._asked or len(self._asked) == _MOST_ASKED:
+            return
+        self._asked.add(want)
+        with suppress(ProbeError):  # then nobody is named
+            await self._live.attach(want)
+
+    def _usual_known_in(self) -> float:
+        """Return the seconds until what is usual is known; 0: it is."""
+        return self._judgement.facts.learning(needs()) * self._step
+
+    # -- what is said ----------------------------------------------------------------------------
+
+    def as_json(self) -> str:
+        facts = self._judgement.facts
+        once = [snapshot.status for snapshot in read_once(facts)]
+        wall = facts.wall or time.time()
+        return dumps(
+            {
+                **beginning(self._live.host, wall, self._step if self.there else None),
+                "findings": self.wrong.as_json(),
+                "blind": blind_json(blind(facts), once),
+                "watched": round(time.monotonic() - self._begin, 3),
+                "usual_known_in": self._usual_known_in(),
+            }
+        )
+
+    def as_text(self, *, every: bool) -> str:
+        said = [self.wrong.as_text(time.time(), every=every)]
+        if not any(finding.wrong for finding in self.wrong.findings):
+            said.append(self._calm())
+        if not every:
+            said.append(words.hidden(self.wrong.ordinary))
+        return "\n".join(filter(None, said))
+
+    def _calm(self) -> str:
+        if self.blindness():
+            return "nothing was found, but not everything was seen"
+        return words.calm_after(time.monotonic() - self._begin, self._usual_known_in())
+
+    def blindness(self) -> str:
+        """Return why it could not be told whether something is wrong; "" if it could."""
+        facts = self._judgement.facts
+        said = [words.unread(status) for status in blind(facts)]
+        if not said and any(read_once(facts)):
+            said = ["everything was read only once: watch for longer (--for 3)"]
+        more = [f"{len(said) - _NAMED} more are not read"] if len(said) > _NAMED else []
+        return f"it could not be told: {'; '.join(said[:_NAMED] + more)}" if said else ""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
-from probes.model import HookId, Sample
+from probes.model import Hook, HookId, Sample
 from tui.commands import _options
+from tui.commands._judging import found, judging
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
 
@@ -39,22 +40,29 @@ def run(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
         before, hits = await live.read(), Hits()
         hits.take(live.rules())
+        judgement = judging(live.catalogue)
+        began = [Snapshot.between(_hook(live, s), None, s) for s in before]
+        found(judgement, began, live.statuses(), live.rules())
         await asyncio.sleep(arguments.seconds)
         after = await live.read()
         # What appeared during the run has no earlier sample: its rates are unknown.
         first = {s.status.id: s for s in before}
-        snapshots = [
-            Snapshot.between(live.catalogue[s.status.id.hook], first.get(s.status.id), s)
-            for s in after
-        ]
+        snapshots = [Snapshot.between(_hook(live, s), first.get(s.status.id), s) for s in after]
         since: dict[HookId, Sample] = {}
         remember(since, before)
         remember(since, after)
         wall = max((s.wall for s in after), default=time.time())
-        shown = PrintedMoment(live.host, wall, arguments.seconds, snapshots, live.rules(), since)
+        wrong = found(judgement, snapshots, live.statuses(), live.rules())
+        shown = PrintedMoment(
+            live.host, wall, arguments.seconds, snapshots, live.rules(), since, wrong
+        )
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=False, hits=hits)
         print(show(shown))
         return verdict(live, arguments, after)
 
     return batch(make_live(arguments), watch)
+
+
+def _hook(live: Live, sample: Sample) -> Hook:
+    return live.catalogue[sample.status.id.hook]

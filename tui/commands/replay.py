@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
+from probes.analysis.cases.judgement import Judgement
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
@@ -22,15 +23,19 @@ from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.replay import Replay
 from probes.sources.row_room import RowRoom
 from tui.commands import _options
+from tui.commands._judging import found, judging
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
+from tui.output.findings import FoundWrong, unknown
 from tui.output.formats import PrintedMoment, printer
 from tui.session import own_usage
 from tui.time_expr import TimeError, parse_time
 
 HELP = "show or print a recording"
 ORDER = 60
+JUDGED_BEFORE = 300.0
+"""Seconds before the first moment that is printed by which it is judged, too."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,42 +149,73 @@ class _Unread:
             say([f"{self._parts - self.SAID} more parts cannot be read"])
 
 
+class _There:
+    """The snapshots of a moment, of hooks that were read in it or before."""
+
+    def __init__(self, played: Recording) -> None:
+        self._played, self._room = played, WindowRoom()
+        self._trails: dict[str, Trail] = {}
+        self._snapshots: dict[HookId, Snapshot] = {}
+        self.before: Tick | None = None
+
+    def begin(self, trails: Mapping[str, Trail]) -> None:
+        """Begin anew, with what was read before."""
+        self._trails, self._snapshots, self.before = dict(trails), {}, None
+
+    def take(self, tick: Tick) -> Sequence[Snapshot]:
+        """Take the next moment; return what is there in it."""
+        there = self._snapshots
+        for hook, samples in tick.fresh(self.before).items():
+            trail = self._trails.setdefault(hook, Trail(self._played.hooks[hook], room=self._room))
+            for id in [i for i in there if i.hook == hook]:
+                del there[id]
+            there |= {s.id: s for s in trail.snapshots(samples)}
+        for id in [i for i in there if i.hook not in tick.samples]:
+            del there[id]
+        self.before = tick
+        return list(there.values())
+
+
+def _judge(judgement: Judgement, there: Sequence[Snapshot], tick: Tick) -> FoundWrong:
+    return found(judgement, there, tick.statuses, tick.rules, unknown)
+
+
+def _judge_before(judgement: Judgement, played: Recording, number: int) -> None:
+    """Judge by what was read before a moment, as if it had been printed. Raises Malformed."""
+    there = _There(played)
+    for n, tick in played.window(number, JUDGED_BEFORE):
+        if n < number:
+            _judge(judgement, there.take(tick), tick)
+
+
 def _shown(
-    played: Recording, first: int, last: int, hits: Hits, unread: _Unread
+    played: Recording, first: int, last: int, hits: Hits, unread: _Unread, judgement: Judgement
 ) -> Iterator[PrintedMoment]:
     """Yield each moment; give `hits` what drop rules had dropped before the first."""
-    trails: dict[str, Trail] = {}
-    room = WindowRoom()
     since: dict[HookId, Sample] = {}
-    snapshots: dict[HookId, Snapshot] = {}
-    before: Tick | None = None
+    there = _There(played)
     number = first
     while number < last and not (unread.enough or played.hopeless):
         try:
-            if before is None:  # the first, or after what could not be read
-                trails = {hook: trail for hook, (trail, _) in played.trails(number).items()}
-                since, snapshots = dict(played.since(number)), {}
+            if there.before is None:  # the first, or after what could not be read
+                there.begin({hook: trail for hook, (trail, _) in played.trails(number).items()})
+                since = dict(played.since(number))
                 for _, earlier in played.window(number, Hits.BACK):
                     hits.take(earlier.rules)
             tick = played.at(number)
         except Malformed as damaged:
             unread.add(played.wall(number), damaged)
             number = played.key_after(number) or last
-            before = None
+            there.before = None
             continue
-        for hook, samples in tick.fresh(before).items():
+        for samples in tick.fresh(there.before).values():
             remember(since, samples)
-            trail = trails.setdefault(hook, Trail(played.hooks[hook], room=room))
-            for id in [i for i in snapshots if i.hook == hook]:
-                del snapshots[id]
-            snapshots |= {s.id: s for s in trail.snapshots(samples)}
-        for id in [i for i in snapshots if i.hook not in tick.samples]:
-            del snapshots[id]
+        snapshots = there.take(tick)
+        wrong = _judge(judgement, snapshots, tick)
         unread.read()
         yield PrintedMoment(
-            played.host, tick.wall, tick.interval, list(snapshots.values()), tick.rules, since
+            played.host, tick.wall, tick.interval, snapshots, tick.rules, since, wrong
         )
-        before = tick
         number += 1
 
 
@@ -196,7 +232,11 @@ def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: Mem
     hits, unread, printed = Hits(), _Unread(played.note), False
     hooks, several = played.hooks.values(), last - first != 1
     show = printer(arguments.format, hooks, several=several, hits=hits)
-    for shown in _shown(played, first, last, hits, unread):
+    judgement = judging(played.hooks)
+    if arguments.format != "csv":  # which has no findings
+        with suppress(Malformed):
+            _judge_before(judgement, played, first)
+    for shown in _shown(played, first, last, hits, unread, judgement):
         print(show(shown), flush=True)
         printed = True
         keeper.hold_now_and_then()

@@ -12,6 +12,7 @@ from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Trail
 from probes.model import HookId, Sample
 from tui.commands import _options
+from tui.commands._judging import found, judging
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
 
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
+        judgement = judging(live.catalogue)
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=arguments.count != 1, hits=Hits())
         left = arguments.count
@@ -41,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since)
+            wrong = found(judgement, snapshots, live.statuses(), rules)
+            shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since, wrong)
             print(show(shown), flush=True)
             left = None if left is None else left - 1
             if left != 0:

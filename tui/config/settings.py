@@ -10,16 +10,21 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from probes.analysis.cases.ordinary import MOST_ORDINARY, OrdinaryEntry
 from probes.recording import files
 from tui.config import paths, toml
 from tui.config.presets import FIELDS as PRESET_FIELDS
 from tui.config.presets import Preset
 
 UNITS = ("bytes", "bits")
+ORDINARY = "ordinary"
+"""The table of what is ordinary here."""
+_ORDINARY_FIELDS = ("who", "until")
 MIN_INTERVAL, MAX_INTERVAL = 0.1, 3600.0
 """Bounds of the interval, in seconds."""
 
@@ -34,8 +39,8 @@ class Settings:
 
     interval: seconds. pane: the first to be shown. panes: those with a tab, in that order. sort:
     pane -> column, "-" before it for descending. keys: binding id -> keys. hooks: custom hooks
-    ("kprobe:vfs_read"), attached at start. problems: errors in the file, a sentence each; broken:
-    they are such that the file is not written to.
+    ("kprobe:vfs_read"), attached at start. ordinary: cases that are no alarm here. problems: errors
+    in the file, a sentence each; broken: they are such that the file is not written to.
     """
 
     theme: str | None = None
@@ -50,6 +55,7 @@ class Settings:
     sort: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     presets: Mapping[str, Preset] = field(default_factory=dict)
+    ordinary: tuple[OrdinaryEntry, ...] = ()
     problems: tuple[str, ...] = ()
     broken: bool = False
 
@@ -167,6 +173,41 @@ def _wrong_presets(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
                 yield (name, key), f"must be {what}, not {_short(value)}"
 
 
+def _wrong_ordinary(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield from _each(lambda v: isinstance(v, dict), "a table")(table)
+    entries = table if isinstance(table, dict) else {}
+    for what in [*entries][MOST_ORDINARY:][:1]:
+        yield (what,), f"is one too many: the first {MOST_ORDINARY} of {len(entries)} count"
+    for what, entry in entries.items():
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            if key not in _ORDINARY_FIELDS:
+                yield (what, key), f"is not a key of it ({', '.join(_ORDINARY_FIELDS)})"
+            elif key == "who" and not (_is_texts(value) or _is_text(value)):
+                yield (what, key), f"must be a name or a list of names, not {_short(value)}"
+            elif key == "until" and not isinstance(value, date):
+                yield (what, key), f"must be a date such as 2026-12-24, not {_short(value)}"
+
+
+def _ordinary(value: Mapping[str, Any]) -> tuple[OrdinaryEntry, ...]:
+    kept = [*value.items()][:MOST_ORDINARY]
+    return tuple([OrdinaryEntry(what, _names(e.get("who", ())), _end(e)) for what, e in kept])
+
+
+def _names(who: Any) -> tuple[str, ...]:
+    return (who,) if isinstance(who, str) else tuple(who)
+
+
+def _end(entry: Mapping[str, Any]) -> float | None:
+    """Return the Unix seconds of its end: of a date the end of that day, else local time."""
+    until = entry.get("until")
+    if isinstance(until, date) and not isinstance(until, datetime):
+        until = datetime(until.year, until.month, until.day, 23, 59, 59)
+    try:
+        return None if until is None else until.timestamp()
+    except (OverflowError, ValueError, OSError):  # the years at both ends
+        return None
+
+
 def _keys(value: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {id: (keys,) if isinstance(keys, str) else tuple(keys) for id, keys in value.items()}
 
@@ -193,6 +234,7 @@ _KNOWN = {
         _each(lambda v: _is_texts(v) or isinstance(v, str), "a key or a list of keys"), _keys
     ),
     "presets": _Setting(_wrong_presets, _presets),
+    ORDINARY: _Setting(_wrong_ordinary, _ordinary),
 }
 
 
@@ -259,6 +301,26 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
         raise SettingsError(f"not saved: {file}: {error.strerror}") from error
     except ValueError as error:  # tomlkit accepts less than what reads the file
         raise SettingsError(f"not saved: {file}: {error}") from error
+
+
+def save_ordinary(file: Path, entry: OrdinaryEntry, now: float) -> None:
+    """Write that something is ordinary; entries that have expired go. now: Unix seconds.
+
+    Raises SettingsError.
+    """
+    kept = {e.what: e for e in load(file).ordinary}
+    expired = [e.what for e in kept.values() if e.until is not None and e.until <= now]
+    if entry.what not in kept and len(kept) - len(expired) >= MOST_ORDINARY:
+        raise SettingsError(f"not saved: {MOST_ORDINARY} entries are ordinary already")
+    until = None if entry.until is None else datetime.fromtimestamp(int(entry.until)).astimezone()
+    wanted: dict[str, Any] = dict.fromkeys(expired)
+    wanted[entry.what] = {"who": list(entry.who), "until": until}
+    save(file, {ORDINARY: wanted})
+
+
+def forget_ordinary(file: Path, what: str) -> None:
+    """Take out what is ordinary. Raises SettingsError."""
+    save(file, {ORDINARY: {what: None}})
 
 
 _HEAD = "# ebpftop's settings; README.md says what there is. Comments and other keys are kept.\n\n"

@@ -15,6 +15,7 @@ from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
 from probes.source import Host
 from probes.units import Unit, count, duration, octets, percent, printable, show, whole
 from tui.output import without_interface
+from tui.output.findings import FoundWrong
 
 FORMAT = "ebpftop/1"
 PLACES = ("xdp", "tc-ingress", "tc-egress")
@@ -30,6 +31,7 @@ def document(
     rules: Iterable[Enforced] = (),
     since: Since | None = None,
     hits: Hits | None = None,
+    found: FoundWrong | None = None,
 ) -> str:
     """Return one object of the format, on one line. Counters are cumulative since attach.
 
@@ -38,11 +40,8 @@ def document(
     rules = tuple(rules)
     return dumps(
         {
-            "format": FORMAT,
-            "time": round(wall, 3),
-            "host": host.name,
-            "kernel": host.kernel,
-            "interval": interval,
+            **beginning(host, wall, interval),
+            "findings": (found or FoundWrong()).as_json(),
             "hooks": [_hook(s) for s in hooks],
             "rules": [_enforced(rule) for rule in rules],
             "programs": _programs(hooks),
@@ -52,6 +51,17 @@ def document(
             ],
         }
     )
+
+
+def beginning(host: Host, wall: float, interval: float | None) -> dict[str, object]:
+    """Return the fields that every object of the format begins with."""
+    return {
+        "format": FORMAT,
+        "time": round(wall, 3),
+        "host": host.name,
+        "kernel": host.kernel,
+        "interval": interval,
+    }
 
 
 def dumps(value: object) -> str:
@@ -207,16 +217,18 @@ def report(
     snapshots: Sequence[Snapshot],
     rules: Iterable[Enforced] = (),
     since: Since | None = None,
+    wrong: str = "",
 ) -> str:
     """Return all hooks as text, one block per hook; all its interfaces share one table.
 
-    Before them come a line for each drop rule and one for each place where packets were lost.
+    Before them come what is wrong, a line for each drop rule and one for each place where packets
+    were lost.
     """
     rules = tuple(rules)
     dropping = "\n".join(_dropping(rule) for rule in rules)
     nowhere = without_interface.lines(snapshots)
     lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules)), nowhere))
-    head = filter(None, (printable(host.privilege), dropping, lost))
+    head = filter(None, (printable(host.privilege), wrong, dropping, lost))
     return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
 
 

@@ -21,6 +21,7 @@ from probes.model import Enforced, Hook, Kind
 from probes.source import Host
 from probes.units import printable
 from tui.output import document
+from tui.output.findings import FoundWrong
 
 FORMATS = ("table", "json", "csv")
 BEFORE = ("time", "host", "hook", "target")
@@ -39,6 +40,7 @@ class PrintedMoment(NamedTuple):
     snapshots: Sequence[Snapshot]
     rules: Sequence[Enforced]
     since: Since
+    found: FoundWrong = FoundWrong()
 
 
 Printer = Callable[[PrintedMoment], str]
@@ -57,13 +59,14 @@ def printer(
         return _Csv(hooks)
     if name == "json":
         return lambda s: document.document(
-            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, hits
+            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, hits, s.found
         )
     return _tables if several else _table
 
 
 def _table(shown: PrintedMoment) -> str:
-    return document.report(shown.host, shown.snapshots, shown.rules, shown.since)
+    wrong = shown.found.wrong_as_text(shown.wall)
+    return document.report(shown.host, shown.snapshots, shown.rules, shown.since, wrong)
 
 
 def _tables(shown: PrintedMoment) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from probes.analysis.cases.claim import Gravity
+from probes.analysis.cases.finding import Progress
 from probes.model import Column, Hook, Kind, State
 from probes.units import Unit
 from tui.output.document import FORMAT, OF_PLACE, PLACES
@@ -29,20 +31,12 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": FORMAT,
         "description": "What ebpftop once --json prints, and each line of stream and replay "
-        "--json. More may be added; ignore what you do not know.",
+        "--json; findings --json prints a #/$defs/verdict. More may be added; ignore what you do "
+        "not know.",
         **_object(
             {
-                "format": {"const": FORMAT},
-                "time": {
-                    "type": "number",
-                    "description": "time of its newest reading, Unix seconds",
-                },
-                "host": _TEXT,
-                "kernel": _TEXT,
-                "interval": {
-                    **_NUMBER_OR_NULL,
-                    "description": "seconds over which rates are computed",
-                },
+                **_beginning(),
+                "findings": _array({"$ref": "#/$defs/finding"}),
                 "hooks": _array({"$ref": "#/$defs/hook"}),
                 "rules": _array({"$ref": "#/$defs/rule"}),
                 "programs": _array({"$ref": "#/$defs/programs"}),
@@ -63,6 +57,8 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
             "refusal": _object(
                 {"rung": _TEXT, "error": _TEXT, "why": _TEXT, "remedy": _TEXT_OR_NULL}
             ),
+            "finding": _finding(),
+            "verdict": _verdict(),
             "rule": _rule(),
             "programs": _programs(hooks),
             "funnel": _object(
@@ -70,6 +66,35 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
             ),
         },
     }
+
+
+def _beginning() -> Schema:
+    return {
+        "format": {"const": FORMAT},
+        "time": {"type": "number", "description": "time of its newest reading, Unix seconds"},
+        "host": _TEXT,
+        "kernel": _TEXT,
+        "interval": {
+            **_NUMBER_OR_NULL,
+            "description": "seconds over which rates are computed",
+        },
+    }
+
+
+def _verdict() -> Schema:
+    """Return the schema of what `findings --json` prints."""
+    blind: Schema = {"hook": _TEXT, "target": _TEXT_OR_NULL, "why": _TEXT}
+    watched = {"type": "number", "description": "how long it was watched, seconds"}
+    left = {**_NUMBER_OR_NULL, "description": "seconds until what is usual is known; 0: it is"}
+    return _object(
+        {
+            **_beginning(),
+            "findings": _array({"$ref": "#/$defs/finding"}),
+            "blind": _array(_object(blind)),
+            "watched": watched,
+            "usual_known_in": left,
+        }
+    )
 
 
 def _object(properties: Schema) -> Schema:
@@ -135,6 +160,46 @@ def _values(columns: Iterable[Column]) -> Schema:
         if column.kind is Kind.COUNTER:
             found[f"{column.name}_per_s"] = _NUMBER_OR_NULL
     return found
+
+
+def _finding() -> Schema:
+    """Return the schema of a finding. share: 0 to 1. now, usual, peak: in its unit."""
+    said = {
+        "share": "of `of`, 0 to 1; null where that is not counted",
+        "now": "null when it is over",
+        "usual": "null: not known",
+        "since": "Unix seconds; null: since before watched_since",
+        "until": "Unix seconds of when it was last so; null: it goes on",
+        "ordinary": "the settings say that it is ordinary here",
+        "next": "commands, and kernel parameters with their values",
+    }
+    names = ("interface", "netns", "stage", "address", "call")
+    where: Schema = {**dict.fromkeys(names, _TEXT_OR_NULL), "port": _COUNT_OR_NULL}
+    finding: dict[str, Schema] = {
+        "id": _TEXT,
+        "state": {"enum": [str(state) for state in Progress]},
+        "severity": {"enum": [gravity.name.lower() for gravity in Gravity]},
+        "what": _TEXT,
+        "share": _NUMBER_OR_NULL,
+        "of": _TEXT_OR_NULL,
+        "now": _NUMBER_OR_NULL,
+        "usual": _NUMBER_OR_NULL,
+        "peak": _NUMBER_OR_NULL,
+        "unit": _TEXT,
+        "since": _NUMBER_OR_NULL,
+        "watched_since": {"type": "number"},
+        "until": _NUMBER_OR_NULL,
+        "ordinary": {"type": "boolean"},
+        "who": _array({"type": "object"}),
+        "where": _object(where),
+        "evidence": _array(_object({"hook": _TEXT, "text": _TEXT, "value": _NUMBER_OR_NULL})),
+        "next": _array(_TEXT),
+    }
+    return _object({n: _described(kind, said.get(n)) for n, kind in finding.items()})
+
+
+def _described(schema: Schema, said: str | None) -> Schema:
+    return schema if said is None else {**schema, "description": said}
 
 
 def _rule() -> Schema:

@@ -32,6 +32,8 @@ from tui.toolkit.pane import Pane, Trouble, Worst
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _LEXICON = Lexicon()
+
+
 def _records(view: View) -> list[TableRow]:
     return view.once(_made)
 

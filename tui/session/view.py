@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from probes.analysis.cases.finding import Finding
 from probes.analysis.cases.judgement import cases
-from probes.analysis.cases.log import CaseLog
+from probes.analysis.cases.log import CaseLog, Ordinary, Turn
 from probes.analysis.facts import Facts
 from probes.model import Row
 
@@ -36,7 +36,15 @@ def _log() -> CaseLog:
 
 
 def _findings(view: View) -> Sequence[Finding]:
-    return view.log.at(view)
+    return view.log.at(view, view.ordinary)
+
+
+def _turns(view: View) -> Sequence[Turn]:
+    return [turn for turn in view.log.turns(view) if not view.ordinary(turn.case)]
+
+
+def _nothing(_case: object) -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -44,7 +52,7 @@ class View(Facts):
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
-    about. log: the cases of the last minutes.
+    about. log: the cases of the last minutes. ordinary: which of them are ordinary here.
     """
 
     events: Sequence[Event] = ()
@@ -53,14 +61,23 @@ class View(Facts):
     ascii: bool = False
     about: str = ""
     log: CaseLog = field(default_factory=_log)
+    ordinary: Ordinary = _nothing
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong at this moment and what was before, the gravest first."""
         return self.once(_findings)
 
+    def watched(self) -> float:
+        """Return for how many seconds there have been readings until this moment."""
+        return max(self.time - min([s.time for s in self.since.values()], default=self.time), 0)
+
+    def turns(self) -> Sequence[Turn]:
+        """Return what began, eased and was over until this moment, the latest first."""
+        return self.once(_turns)
+
     def stamp(self) -> tuple[object, ...]:
         """Return what answers depend on."""
-        return *Facts.stamp(self), self.about, self.bits, self.ascii
+        return *Facts.stamp(self), self.about, self.bits, self.ascii, self.ordinary
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""

@@ -72,8 +72,8 @@ class Claim:
     since: Unix seconds, None: since before it was watched. struck: events a second that somebody
     waits for. own: ebpftop's own doing. pane, rows: where it is shown, the most telling row first;
     figure, key: its history. ties: what it has in common with other claims of the same cause; a
-    claim with the greatest `depth` is the cause, others are what follows from it. next: commands,
-    or a knob with its value now.
+    claim with the greatest `depth` is the cause, others are what follows from it. next: commands.
+    knobs: kernel parameters whose values now tell more, such as "net.core.rmem_max".
     """
 
     id: str
@@ -97,3 +97,4 @@ class Claim:
     ties: frozenset[Hashable] = field(default_factory=frozenset)
     depth: int = 0
     own: bool = False
+    knobs: tuple[str, ...] = ()

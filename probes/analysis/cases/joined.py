@@ -44,6 +44,12 @@ class Case(NamedTuple):
         return tuple(dict.fromkeys(text for claim in self.claims for text in claim.next))
 
     @property
+    def knobs(self) -> tuple[str, ...]:
+        """Kernel parameters of this host's own namespace."""
+        own = [c for c in self.claims if not c.where.netns]
+        return tuple(dict.fromkeys(knob for claim in own for knob in claim.knobs))
+
+    @property
     def share(self) -> float | None:
         """The head's share; of another claim where the head's is not counted."""
         return self._shared.share

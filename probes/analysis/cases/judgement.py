@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from probes.analysis.cases.detectors import DETECTORS
 from probes.analysis.cases.finding import Finding
 from probes.analysis.cases.joined import Case, joined
-from probes.analysis.cases.log import CaseLog, Ordinary
+from probes.analysis.cases.log import CaseLog
+from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
 from probes.analysis.facts import Facts
+from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
 from probes.model import Enforced, Hook, HookId, State, Status
+
+_NOT_READ = (State.FAILED, State.DETACHED)
 
 
 def cases(facts: Facts) -> list[Case]:
@@ -43,18 +47,29 @@ def wants(facts: Facts) -> HookId | None:
 
 
 def blind(facts: Facts) -> list[Status]:
-    """Return the status of each hook that is needed and not read."""
-    seen = {id.hook for id in facts.snapshots}
-    lacking = [s for s in facts.statuses if s.id.hook in needs() and s.id.hook not in seen]
-    return [s for s in lacking if s.state in (State.FAILED, State.DETACHED)]
+    """Return a status of each hook that is needed and not read."""
+    read = {s.id.hook for s in facts.statuses if s.state in (State.ATTACHED, State.PASSIVE)}
+    wanted = set(needs()) - read
+    lacking = [s for s in facts.statuses if s.id.hook in wanted and s.state in _NOT_READ]
+    return list({s.id.hook: s for s in lacking}.values())
+
+
+def read_once(facts: Facts) -> list[Snapshot]:
+    """Return what is needed and has been read only once: it has no rates yet."""
+    return [s for hook in needs() for s in facts.of(hook) if s.interval is None]
 
 
 class Judgement:
-    """Follows the readings of a host outside the screen, and tells what is found."""
+    """Follows the readings of a host outside the screen, and tells what is found.
 
-    def __init__(self, catalogue: Mapping[str, Hook], ordinary: Ordinary = lambda _: False) -> None:
+    entries: what is ordinary here.
+    """
+
+    def __init__(
+        self, catalogue: Mapping[str, Hook], entries: Iterable[OrdinaryEntry] = ()
+    ) -> None:
         self.facts = Facts(catalogue, History(figures()))
-        self._log, self._ordinary, self._hits = CaseLog(cases), ordinary, Hits()
+        self._log, self._entries, self._hits = CaseLog(cases), tuple(entries), Hits()
 
     def take(
         self,
@@ -62,19 +77,23 @@ class Judgement:
         statuses: tuple[Status, ...] = (),
         rules: tuple[Enforced, ...] = (),
     ) -> list[Finding]:
-        """Take a reading of all hooks; return what is wrong, the gravest first."""
-        facts = self.facts
+        """Take a reading of all hooks; return what is wrong, the gravest first.
+
+        Snapshots that were there at the last one are no new readings.
+        """
+        facts, before = self.facts, self.facts.snapshots
         facts.snapshots = {snapshot.id: snapshot for snapshot in snapshots}
         facts.statuses, facts.dropping = statuses, self._hits.take(rules)
-        by_hook: dict[str, list[Snapshot]] = {}
+        fresh: dict[str, list[Snapshot]] = {}
         for snapshot in snapshots:
-            by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
-            facts.since.setdefault(snapshot.id, snapshot.sample)
-        for hook, some in by_hook.items():
+            if before.get(snapshot.id) is not snapshot:
+                fresh.setdefault(snapshot.id.hook, []).append(snapshot)
+        for hook, some in fresh.items():
+            remember(facts.since, [snapshot.sample for snapshot in some])
             facts.history.add(hook, tuple(some))
         newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
         if newest is not None:
             facts.time, facts.wall = newest.time, newest.wall
         facts.version += 1
         self._log.take(facts)
-        return self._log.at(facts, self._ordinary)
+        return self._log.at(facts, ordinary(self._entries, facts.wall))

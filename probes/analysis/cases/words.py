@@ -7,6 +7,8 @@ import time
 from probes import units
 from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.log import Turn
+from probes.model import Status
 from probes.units import Unit
 
 _TIMES = frozenset({Unit.NS, Unit.US})
@@ -24,8 +26,13 @@ def amount(value: float | None, unit: Unit) -> str:
 def share(finding: Finding) -> str:
     """Return "38%", or how many times the usual it is, or ""."""
     if finding.case.share is not None:
-        return units.percent(100 * finding.case.share)
+        return percent(finding.case.share)
     return times(finding.times)
+
+
+def percent(part: float) -> str:
+    """Return a share as people say it: "38%", "2.4%", "0.04%". part: of 1."""
+    return units.percent(100 * part) if part < 0.0995 else f"{100 * part:.0f}%"
 
 
 def times(factor: float | None) -> str:
@@ -43,7 +50,29 @@ def when(finding: Finding, now: float) -> str:
         return f"{clock(first)}-{clock(finding.until)}, {_seconds(finding.until - first)}"
     if begun is None:
         return f"since before {clock(finding.watched)}"
-    return f"since {clock(begun)}, {_seconds(now - begun)} ago"
+    return f"since {clock(begun)}, {ago(begun, now)}"
+
+
+def ago(wall: float, now: float) -> str:
+    """Return "26 s ago". Both: Unix seconds."""
+    return f"{_seconds(now - wall)} ago"
+
+
+def briefly(finding: Finding) -> str:
+    """Return the same in fewer words."""
+    begun = finding.watched if finding.since is None else finding.since
+    if finding.state is Progress.OVER and finding.until is not None:
+        return f"{clock(begun)}-{clock(finding.until)}"
+    return f"{'since' if finding.since is not None else 'before'} {clock(begun)}"
+
+
+def eased(finding: Finding) -> str:
+    """Return what an easing case was at most, and is at this moment: "was 38x, now 1.1x"."""
+    unit, usual = finding.case.head.unit, finding.usual
+    if usual and finding.now is not None:
+        return f"was {times(finding.peak / usual)}, now {times(finding.now / usual)}"
+    now = "" if finding.now is None else f", now {amount(finding.now, unit)}"
+    return f"was {amount(finding.peak, unit)}{now}"
 
 
 def _seconds(seconds: float) -> str:
@@ -53,9 +82,56 @@ def _seconds(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
 
 
+def calm(watched: float, unknown_for: float) -> str:
+    """Say that nothing is wrong, and no more than is known.
+
+    watched: seconds. unknown_for: seconds until what is usual is known; 0: it is.
+    """
+    if unknown_for <= 0:
+        return "ok: nothing is unusual here"
+    known = f"what is usual is known in {_seconds(max(unknown_for, 1))}"
+    return f"watching for {_seconds(watched)}: nothing is failing outright; {known}"
+
+
+def calm_after(watched: float, unknown_for: float) -> str:
+    """Say the same when the watch has ended."""
+    if unknown_for <= 0:
+        return f"nothing is wrong: watched {_seconds(watched)}, and nothing was unusual"
+    known = f"what is usual is known after {_seconds(max(unknown_for, 1))} more"
+    return f"nothing is wrong: watched {_seconds(watched)}; {known}"
+
+
+def hidden(ordinary: int) -> str:
+    """Say how many cases are ordinary here; "" if none is."""
+    if not ordinary:
+        return ""
+    return f"{ordinary} more {'is' if ordinary == 1 else 'are'} ordinary here"
+
+
+def unread(status: Status) -> str:
+    """Say that a hook is not read, and why."""
+    why = status.refused[-1].why if status.refused else status.note
+    return f"{status.id} is not read{f': {why}' if why else ''}"
+
+
+def knob(name: str, value: str | None) -> str:
+    """Return "net.core.rmem_max is 212992", or how it is asked for."""
+    return f"sysctl {name}" if value is None else f"{name} is {value}"
+
+
 def clock(wall: float) -> str:
     """Return the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(wall))
+
+
+def turn(what: Turn) -> str:
+    """Return what began, eased or was over: "eth1 drops packets: over after 72 s"."""
+    head = what.case.head
+    if what.state is Progress.NOW:
+        return head.what
+    if what.state is Progress.EASING:
+        return f"{head.what}: it eases"
+    return f"{head.what}: over after {_seconds(what.seconds)}"
 
 
 def name(who: Who) -> str:

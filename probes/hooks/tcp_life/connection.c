@@ -8,8 +8,23 @@ static inline struct slot *slot_of(struct connection *c) {
     return row_of(&side);
 }
 
+/* A socket begins where another was (a tracepoint's `id` is its address) whose end was missed: no
+ * program on a tracepoint runs where the kernel is within a call of bpf(2) on that CPU. */
+static inline void begins(u64 id) {
+    struct connection *c = open.lookup(&id);
+    if (!c)
+        return;
+    if (c->at) {
+        struct slot *slot = slot_of(c);
+        struct sums *all = sum_of_all();
+        TALLY(slot, all, closed, 1);
+    }
+    open.delete(&id);
+}
+
 static inline void connects(u64 id) {
     struct connection c = {};
+    begins(id);
     c.caller = this_pid();
     this_name(c.name);
     if (open.update(&id, &c))
@@ -18,8 +33,9 @@ static inline void connects(u64 id) {
 
 static inline struct connection *opening(u64 id, u32 inward) {
     struct connection *c = open.lookup(&id), new = {.inward = inward};
-    if (c)
+    if (c && !c->at)
         return c;
+    begins(id);
     if (open.update(&id, &new))
         miss(0);
     return open.lookup(&id);

@@ -9,6 +9,10 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
         connects(id);
         return 0;
     }
+    if (new == TCP_SYN_RECV && old != TCP_SYN_SENT) {
+        begins(id);
+        return 0;
+    }
     if (new == TCP_ESTABLISHED) {
         c = opening(id, old != TCP_SYN_SENT);
         if (!c)

@@ -11,6 +11,10 @@ int state(u64 *ctx) {
         connects(id);
         return 0;
     }
+    if (new == TCP_SYN_RECV && old != TCP_SYN_SENT) {
+        begins(id);
+        return 0;
+    }
     if (new == TCP_ESTABLISHED) {
         c = opening(id, old != TCP_SYN_SENT);
         if (!c)

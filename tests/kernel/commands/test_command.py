@@ -80,6 +80,7 @@ def test_once_as_json_is_the_format_field_by_field() -> None:
     document = _document(ebpftop("once", "--json", "--for", "0.3"))
     hooks = document.pop("hooks")
     assert isinstance(document.pop("funnel"), list)
+    assert isinstance(document.pop("findings"), list)
     when = document.pop("time")
     assert began <= when <= time.time()
     assert document == {

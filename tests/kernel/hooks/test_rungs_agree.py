@@ -32,7 +32,7 @@ from tests.support.events import (
     talk,
 )
 from tests.support.namespaces import FRAME, namespace, run, send, veth
-from tests.support.rungs import given, on_each_rung, pinned
+from tests.support.rungs import given, on_each_rung, pinned, unmissed
 from tests.support.scenarios import Connects, Values, log_of, rows_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -227,15 +227,19 @@ def test_lives_of_connections_by_every_way_there_is(modules: Modules) -> None:
             ]
 
         def tell(attachment: Attachment) -> list[Values]:
-            before = established(attachment)
+            return [unmissed(attachment, lambda: made_by(attachment))]
+
+        def made_by(attachment: Attachment) -> Values:
+            before, missed = established(attachment), sample_of(attachment).lost
             for way in ours.values():
                 way.make(way.host, way.port)
             end = time.monotonic() + PATIENCE
             while True:  # the other end has its last packet a moment later
                 added = established(attachment) - before
                 short = missing(added)
-                if not short or time.monotonic() > end:
-                    return [{"added": added, "short": short}]
+                late = time.monotonic() > end or sample_of(attachment).lost != missed
+                if not short or late:
+                    return {"added": added, "short": short}
                 time.sleep(0.01)
 
         for name, (told,) in on_each_rung(modules, "tcp-life", tell).items():

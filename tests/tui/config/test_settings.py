@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from probes.analysis.cases.ordinary import MOST_ORDINARY, OrdinaryEntry
 from tests.support.stage import playing, settle, text
 from tui.config import settings
-from tui.config.settings import Settings, SettingsError, load, save
+from tui.config.settings import (
+    Settings,
+    SettingsError,
+    forget_ordinary,
+    load,
+    save,
+    save_ordinary,
+)
 
 WHOLE = """\
 # mine
@@ -72,6 +81,15 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("[presets.night]\nzoom = 1\n", "line 2: 'presets.night.zoom' must be true or false"),
         ("[presets.night]\nzom = true\n", "line 2: 'presets.night.zom' is not a key of a preset"),
         ("sort = 1", "'sort' must be a table"),
+        ("ordinary = 1", "'ordinary' must be a table"),
+        ('[ordinary]\n"dns/webapp" = true\n', "line 2: 'ordinary.dns/webapp' must be a table"),
+        ('[ordinary."dns/webapp"]\nwho = 3\n', "line 2: 'ordinary.dns/webapp.who' must be a name"),
+        ('[ordinary."dns/webapp"]\nuntil = "May"\n', "line 2: 'ordinary.dns/webapp.until' must be"),
+        ('[ordinary."dns/webapp"]\nwhy = "x"\n', "'ordinary.dns/webapp.why' is not a key of it"),
+        (
+            "".join(f'[ordinary."dns/{n}"]\nwho = []\n' for n in range(MOST_ORDINARY + 2)),
+            "'ordinary.dns/100' is one too many: the first 100 of 102 count",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line_and_left_alone(
@@ -138,6 +156,53 @@ def test_a_new_file_is_its_owners_and_what_goes_without_saying_is_not_in_it(tmp_
     assert file.stat().st_mode & 0o777 == 0o600
     assert 'units = "bits"' in file.read_text()
     assert load(file) == Settings(units="bits")
+
+
+def test_what_is_ordinary_is_read_with_its_end(tmp_path: Path) -> None:
+    """A date counts to its end; a time has its zone, or this host's."""
+    written = """
+        [ordinary."drops/eth1/*"]
+        who = "scanner"
+        until = 2026-12-24
+        [ordinary."dns/webapp"]
+        until = 2026-12-24T01:00:00+01:00
+        [ordinary."syscalls/openat/EMFILE"]
+    """
+    found = load(_file(tmp_path, written))
+    assert found.problems == ()
+    day, time, ever = found.ordinary
+    assert (day.what, day.who) == ("drops/eth1/*", ("scanner",))
+    assert datetime.fromtimestamp(day.until or 0) == datetime(2026, 12, 24, 23, 59, 59)
+    assert time == OrdinaryEntry("dns/webapp", (), datetime(2026, 12, 24, tzinfo=UTC).timestamp())
+    assert ever == OrdinaryEntry("syscalls/openat/EMFILE")
+
+
+def test_what_is_said_to_be_ordinary_is_written_and_taken_back(tmp_path: Path) -> None:
+    """Comments stay; what has expired goes."""
+    file = _file(tmp_path, WHOLE)
+    soon = OrdinaryEntry("dns/webapp", ("webapp",), 2000.0)
+    odd = OrdinaryEntry('tcp-connect/[fe80::1%a"b]:80\x1b')
+    save_ordinary(file, soon, 1000.0)
+    save_ordinary(file, soon._replace(who=()), 1000.0)
+    assert load(file).ordinary == (soon._replace(who=()),)
+    save_ordinary(file, odd, 1999.0)
+    assert load(file).ordinary == (soon._replace(who=()), odd)
+    save_ordinary(file, odd, 2000.0)
+    assert load(file).ordinary == (odd,)
+    forget_ordinary(file, odd.what)
+    assert load(file).ordinary == ()
+    assert file.read_text().startswith(WHOLE)
+
+
+def test_there_are_only_so_many_ordinary_cases(tmp_path: Path) -> None:
+    """By the key: one sentence; those that are there can be changed."""
+    file = _file(tmp_path, "")
+    for n in range(MOST_ORDINARY):
+        file.write_text(f'{file.read_text()}[ordinary."dns/{n}"]\nwho = []\n')
+    with pytest.raises(SettingsError, match="100 entries are ordinary already"):
+        save_ordinary(file, OrdinaryEntry("dns/more"), 0.0)
+    save_ordinary(file, OrdinaryEntry("dns/7", ("x",)), 0.0)
+    assert len(load(file).ordinary) == MOST_ORDINARY
 
 
 def test_what_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -134,9 +134,7 @@ def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Found | No
         bad = Badness.NOTICE
     callers = _callers(facts, call) if found.errno else ()
     harmed = [
-        c
-        for c in callers
-        if badness_of_process(call, c.errno, c.failures, c.calls, lasting=lasts)
+        c for c in callers if badness_of_process(call, c.errno, c.failures, c.calls, lasting=lasts)
     ]
     if harmed:
         bad = max(bad, Badness.ALARM)

@@ -1,0 +1,54 @@
+"""What is said where nothing is wrong: no more than is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from probes.analysis.cases import words
+from probes.model import HookId, Refusal, State, Status
+
+
+@pytest.mark.parametrize(
+    ("watched", "unknown_for", "said"),
+    [
+        (
+            3.2,
+            12.0,
+            "watching for 3 s: nothing is failing outright; what is usual is known in 12 s",
+        ),
+        (
+            15.0,
+            0.2,
+            "watching for 15 s: nothing is failing outright; what is usual is known in 1 s",
+        ),
+        (15.0, 0.0, "ok: nothing is unusual here"),
+    ],
+)
+def test_ok_is_said_where_it_is_known(watched: float, unknown_for: float, said: str) -> None:
+    assert words.calm(watched, unknown_for) == said
+
+
+def test_a_watch_that_has_ended_says_how_long_it_was() -> None:
+    said = words.calm_after(3.0, 12.0)
+    assert said == "nothing is wrong: watched 3 s; what is usual is known after 12 s more"
+    assert words.calm_after(130.0, 0) == "nothing is wrong: watched 2 min, and nothing was unusual"
+
+
+def test_ordinary_cases_are_counted() -> None:
+    assert [words.hidden(n) for n in (0, 1, 2)] == [
+        "",
+        "1 more is ordinary here",
+        "2 more are ordinary here",
+    ]
+
+
+def test_what_is_not_read_is_said_with_the_last_reason() -> None:
+    refused = (Refusal("fentry", "EPERM", "no"), Refusal("kprobe", "EPERM", "it lacks CAP_BPF"))
+    status = Status(HookId("drops"), State.FAILED, None, refused)
+    assert words.unread(status) == "drops is not read: it lacks CAP_BPF"
+    assert words.unread(Status(HookId("drops"), State.DETACHED)) == "drops is not read"
+
+
+def test_a_knob_has_its_value_or_how_it_is_asked_for() -> None:
+    assert words.knob("net.core.rmem_max", "212992") == "net.core.rmem_max is 212992"
+    assert words.knob("net.core.rmem_max", None) == "sysctl net.core.rmem_max"
