@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
@@ -17,7 +16,7 @@ from probes.analysis.cases.detectors.trips import (
     is_far,
     trips,
 )
-from probes.analysis.many import either, many_of, numbers_in, rows_of, verdicts
+from probes.analysis.many import either, many_of, rows_of, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
@@ -32,7 +31,7 @@ from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of, words
 from tui.toolkit.claimed import trouble_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.pane import MOST_WORST, Pane, Trouble, Worst
+from tui.toolkit.pane import Busiest, Pane, Trouble
 from tui.toolkit.related import address, before_port, process
 
 if TYPE_CHECKING:
@@ -124,63 +123,19 @@ def _mark(view: View, row: SnapshotRow) -> str:
     return "" if place is None else MARKS[marks[place]]
 
 
-def _worst(view: View, most: int) -> list[Worst]:
-    worst = view.once_read(_weighed, _HOOK).worst[:most]
-    return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
-
-
-class _Weighed(NamedTuple):
-    """The worst connections, each with its mark, and how many have a mark."""
-
-    worst: Sequence[tuple[str, SnapshotRow]]
-    marked: int
-
-
-def _weighed(view: View) -> _Weighed:
-    rows, marks = rows_of(view, _HOOK), trips(view).marks
+def _busiest(view: View) -> Busiest | None:
+    """Return the slowest connection."""
+    rows = rows_of(view, _HOOK)
+    if not rows:
+        return None
     if isinstance(rows, ManyRows):
-        grave = np.asarray(marks, "u1")
-        weights = rows.numbers("srtt_us") / 1e6 + 1e3 * grave
-        first = np.argsort(-weights, kind="stable")[:MOST_WORST].tolist()
-        many = [(MARKS[grave[place]], rows[place]) for place in first]
-        return _Weighed(many, int(np.count_nonzero(grave)))
-    slow = numbers_in(rows, "srtt_us")
-    weighed = [us / 1e6 + 1e3 * mark for us, mark in zip(slow, marks, strict=True)]
-    worst = nlargest(MOST_WORST, range(len(rows)), key=weighed.__getitem__)
-    return _Weighed([(MARKS[marks[place]], rows[place]) for place in worst], sum(map(bool, marks)))
-
-
-def _weight(mark: str, row: SnapshotRow) -> float:
-    """Return how bad the connection is; greater is worse."""
-    return row.number("srtt_us") / 1e6 + 1e3 * MARKS.index(mark)
-
-
-def _finding(view: View, row: SnapshotRow) -> Worst:
-    """Return a finding on the round trip, or on retransmits if only those are unusual."""
-    slow, again = _verdicts(view, row)
-    record = _record(view, row)
-    now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
+        row = rows[int(rows.numbers("srtt_us").argmax())]
+    else:
+        row = max(rows, key=lambda one: one.number("srtt_us"))
+    place, us = address(row["raddr"], row["rport"]), row.number("srtt_us")
+    record = replace(_record(view, row), name=place)
     why = f"{process(row)}, minimum {units.duration(row.number('min_us') * 1000)}"
-    weight = _weight(record.mark, row)
-    record = replace(record, name=address(row["raddr"], row["rport"]))
-    if (
-        slow.since is None
-        and again.since is not None
-        and not is_far(row.number("srtt_us"), row.number("min_us"))
-    ):
-        why = f"SRTT {now}, by {why}"
-        return Worst(
-            record,
-            SENT_AGAIN,
-            row.key,
-            again,
-            "retransmits",
-            f"{units.count(sent)}/s",
-            why,
-            weight,
-        )
-    why += f", {units.count(sent)} retransmits/s" if sent else ""
-    return Worst(record, TRIP, row.key, slow, "SRTT", now, why, weight)
+    return Busiest(record, TRIP, row.key, us, units.duration(us * 1000), why)
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
@@ -250,7 +205,7 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(TRIP, SENT_AGAIN),
-    worst=_worst,
+    busiest=_busiest,
     needs=("tcp-rtt",),
     calm="no connections measured",
 )

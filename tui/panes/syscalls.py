@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from heapq import nlargest
 
 from probes import units
 from probes.analysis.anomaly import CALM, Verdict
 from probes.analysis.by_row import ByRow
-from probes.analysis.cases import words
-from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detectors.calls import ERRORS, SLOW, calls
 from probes.analysis.failing_calls import failing_call
 from probes.analysis.history import Figure
@@ -28,7 +24,7 @@ from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
 from tui.toolkit.claimed import trouble_of
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.pane import Pane, Trouble, Worst
+from tui.toolkit.pane import Busiest, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _LEXICON = Lexicon()
@@ -59,41 +55,19 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
     return view.verdict(ERRORS, row.key), slow
 
 
-def _worst(view: View, most: int) -> list[Worst]:
-    found = [_finding(view, claim) for claim in calls(view).claims]
-    if found:
-        return found[:most]
-    rows = view.rows("syscalls")
-    return [_calm(view, row) for row in nlargest(1, rows, key=_weight) if row.rate("errors")]
+def _busiest(view: View) -> Busiest | None:
+    """Return the call that fails most, whether or not that is ordinary."""
+    row = max(view.rows("syscalls"), key=_weight, default=None)
+    if row is None or not row.rate("errors"):
+        return None
+    errors = row.rate("errors")
+    now, why = f"{units.count(errors)}/s", f"{_share(row)} of its calls"
+    return Busiest(_record(view, row), ERRORS, row.key, errors, now, why)
 
 
 def _weight(row: SnapshotRow) -> float:
     """Return how bad it is; ordinary answers come after all that failed."""
     return row.rate("failures") + 1e-6 * row.rate("errors")
-
-
-def _finding(view: View, claim: Claim) -> Worst:
-    (found,) = claim.rows
-    row = next(row for row in view.rows("syscalls") if row.key == found.key)
-    record = replace(_record(view, row), mark=MARKS[claim.severity])
-    verdict = view.verdict(claim.figure, claim.key) if claim.figure is not None else CALM
-    who = ", ".join([words.name(one) for one in claim.who[:2]])
-    if claim.figure is SLOW:
-        does, why = "takes", f"slow: {claim.evidence[0].text}"
-    else:
-        does, why = "fails", f"{_share(row)} of its calls"
-    return Worst(
-        record, claim.figure or ERRORS, row.key, verdict, does,
-        words.amount(claim.now, claim.unit), f"{why}{f', by {who}' if who else ''}",
-        1e6 * claim.severity + claim.struck,
-    )  # fmt: skip
-
-
-def _calm(view: View, row: SnapshotRow) -> Worst:
-    verdict, record = view.verdict(ERRORS, row.key), _record(view, row)
-    errors = f"{units.count(row.rate('errors'))}/s"
-    why = f"{_share(row)} of its calls"
-    return Worst(record, ERRORS, row.key, verdict, "errors", errors, why, _weight(row))
 
 
 def _share(row: SnapshotRow) -> str:
@@ -224,7 +198,7 @@ PANE = Pane(
         ERRORS,
         SLOW,
     ),
-    worst=_worst,
+    busiest=_busiest,
     needs=("syscalls",),
     calm="no failing calls",
     while_open=lambda record: HookId("syscall-processes", record.name),

@@ -106,14 +106,6 @@ def _turns(view: View) -> Iterator[Event]:
         yield Event(turn.wall, f"{SIGNS.get(role, '-')} {words.turn(turn)}", role)
 
 
-def _wants(view: View) -> HookId | None:
-    """Return the hook that tells whose calls fail, while the worst call is marked."""
-    for pane, one in calm_rows.unported(view):
-        if pane.name == "syscalls":
-            return HookId("syscall-processes", one.record.name)
-    return None
-
-
 def _detail(_view: View, record: TableRow, width: int) -> list[Line]:
     return [line(text) for text in wrap(record.text("why"), width)]
 
@@ -164,5 +156,5 @@ PANE = Pane(
     below_title="Recent events",
     leads=lambda record: record.leads,
     draw=_draw,
-    wants=_wants,
+    wants=wants,
 )

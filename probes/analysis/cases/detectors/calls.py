@@ -16,6 +16,7 @@ from probes.analysis.facts import Facts
 from probes.analysis.failing_calls import (
     LEAST,
     LEAST_GRAVE,
+    LOOKED_FOR,
     PEERS,
     Badness,
     FailingCall,
@@ -80,7 +81,7 @@ def _judged(facts: Facts) -> Calls:
     return Calls(claims[:MOST], marks, wanted and HookId(BY, wanted.call))
 
 
-class _Found(NamedTuple):
+class _Suspect(NamedTuple):
     """A call that is looked at. suspect: how much its processes are worth knowing.
 
     claim: None while it is not known to be wrong.
@@ -112,7 +113,7 @@ class _Caller(NamedTuple):
         return Who(self.comm, self.pid, rate=rate)
 
 
-def _failing(facts: Facts) -> Iterator[_Found]:
+def _failing(facts: Facts) -> Iterator[_Suspect]:
     rows = facts.rows(HOOK)
     unusual = near(facts, ERRORS, FAILURES)
     for row, errors in zip(rows, rates_in(rows, "errors"), strict=True):
@@ -120,7 +121,7 @@ def _failing(facts: Facts) -> Iterator[_Found]:
             yield one
 
 
-def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Found | None:
+def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | None:
     call, found, verdict = str(row["syscall"]), failing_call(row), CALM
     figure = ERRORS if row.stored.get("failures") is None or not found.errno else FAILURES
     if facts.past or row.key in unusual:  # type: ignore[operator]
@@ -139,10 +140,10 @@ def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Found | No
     if harmed:
         bad = max(bad, Badness.ALARM)
     rank = (float(bad), float(suspect), found.rate)
-    if not bad:
-        return _Found(call, rank, None)
+    if not bad or (found.errno is None and row["top_errno"] not in LOOKED_FOR):
+        return _Suspect(call, rank, None)
     claim = _failing_claim(facts, row, found, bad, figure, verdict, harmed or callers)
-    return _Found(call, rank, claim)
+    return _Suspect(call, rank, claim)
 
 
 def _is_grave(found: FailingCall) -> bool:
@@ -255,7 +256,7 @@ def _usual(facts: Facts, figure: Figure, key: Hashable, verdict: Verdict) -> flo
 # -- calls that stall ------------------------------------------------------------------------------
 
 
-def _stalling(facts: Facts) -> Iterator[_Found]:
+def _stalling(facts: Facts) -> Iterator[_Suspect]:
     unusual = near(facts, SLOW)
     for row in facts.rows(HOOK):
         call = str(row["syscall"])
@@ -266,7 +267,7 @@ def _stalling(facts: Facts) -> Iterator[_Found]:
             yield one
 
 
-def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -> _Found | None:
+def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -> _Suspect | None:
     made, odd = row.rate("calls"), verdict.since is not None
     bad = slowness(call, made, row.number("mean_ns"), row.number("p99_ns"), unusual=odd)
     callers = nlargest(_NAMED, _callers(facts, call), key=lambda c: c.calls * c.mean)
@@ -278,7 +279,7 @@ def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -
     if not bad:
         return None
     claim = _stalling_claim(facts, row, call, bad, verdict, late or callers)
-    return _Found(call, (float(bad), 1.0, made), claim)
+    return _Suspect(call, (float(bad), 1.0, made), claim)
 
 
 def _stalling_claim(
