@@ -549,7 +549,7 @@ class Script:
             for comm, pid, share in CALLERS:
                 calls = self._calls(syscall, share, since, time)
                 if calls["calls"]:
-                    yield {"pid": pid, "comm": comm, **calls}
+                    yield {"pid": pid, "comm": comm, "errno": calls["worst_errno"], **calls}
 
     def _calls(self, s: Syscall, share: float, since: float, time: float) -> Values:
         calls = self._sum(f"calls {s.name}", lambda _: s.rate, since, time) * share

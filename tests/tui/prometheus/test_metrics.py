@@ -20,6 +20,7 @@ from probes.model import Column, Cost, HookId, Kind, Refusal, Sample, State, Sta
 from probes.source import Host
 from probes.sources.demo.source import Demo
 from probes.units import Unit
+from tests.support.findings import finding
 from tui.prometheus.metrics import Exported, name_of
 
 DOCS = Path(__file__).parents[3] / "docs" / "prometheus"
@@ -41,6 +42,7 @@ async def _incident(**options: int) -> Exported:
     exported = Exported(demo.host, demo.catalogue, "1.2.3", **options)
     for second in (48, 49, 50):
         exported.take(demo.at(second), demo.rules())
+    exported.judge([finding()], [Status(HookId("drops"), State.FAILED)])
     return exported
 
 
@@ -140,6 +142,49 @@ def test_promtool_takes_the_alert_rules() -> None:
     command = [promtool, "check", "rules", str(DOCS / "alerts.yml")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+ALERTED = """
+rule_files: [{rules}]
+evaluation_interval: 10s
+tests:
+  - interval: 10s
+    input_series:
+      - series: 'ebpftop_finding{{{common},severity="alarm",state="now",what="it drops"}}'
+        values: "1 1 1 _ _ _ _ 1"
+      - series: 'ebpftop_finding{{{common},severity="alarm",state="easing",what="it drops"}}'
+        values: "_ _ _ 1 1 1 1 _"
+      - series: 'ebpftop_finding_share_ratio{{{common},of="packets received"}}'
+        values: "0.38x10"
+      - series: 'ebpftop_finding_since_timestamp_seconds{{{common}}}'
+        values: "0x10"
+      - series: 'ebpftop_finding_who{{{common},who="acme_filter"}}'
+        values: "1x10"
+      - series: 'ebpftop_findings_blind{{instance="web1",hook="drops"}}'
+        values: "1x10"
+    alert_rule_test:
+      - alertname: EbpftopIsBlind
+        eval_time: 1m
+      - alertname: SomethingIsWrong
+        eval_time: 1m
+        exp_alerts:
+          - exp_labels: {{instance: web1, id: a/b, what: it drops, severity: critical}}
+            exp_annotations:
+              summary: "web1: it drops"
+              description: >-
+                38% of packets received, for 1m 0s. acme_filter takes part.
+                `ebpftop findings` there tells more.
+"""
+
+
+def test_an_alarm_alerts_with_its_share_age_and_people(tmp_path: Path) -> None:
+    """It goes on while it eases; promtool evaluates it as Prometheus does."""
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("no promtool here: Debian's package prometheus has it")
+    file = tmp_path / "alerted.yml"
+    file.write_text(ALERTED.format(rules=DOCS / "alerts.yml", common='instance="web1",id="a/b"'))
+    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 HOSTILE = (

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from probes.analysis.cases import judgement, words
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Progress
-from probes.model import HookId
 from probes.units import Unit
 from tui.panes.overview import calm_rows, case_rows
 from tui.panes.overview.overview_row import OverviewRow
@@ -156,5 +155,5 @@ PANE = Pane(
     below_title="Recent events",
     leads=lambda record: record.leads,
     draw=_draw,
-    wants=wants,
+    wants=judgement.wants,
 )
