@@ -516,6 +516,7 @@ class Script:
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(d.interface, 0), "device": 0,
+                    "way": "in", "waiting": None, "room": None,
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -538,6 +539,7 @@ class Script:
                     "protocol": protocol, "dport": port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(interface, 0), "device": 0,
+                    "way": "came", "waiting": None, "room": None,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:
@@ -620,8 +622,11 @@ class Script:
                 "pid": c.pid, "comm": c.comm, "raddr": c.raddr, "rport": c.rport,
                 "connects": refused + timed_out + good, "established": good,
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
-                "timed_out": timed_out, "gave_up": 0, "other": 0,
+                "timed_out": timed_out, "gave_up": 0, "no_port": 0, "other": 0,
+                "errno": errno.ETIMEDOUT if timed_out else errno.ECONNREFUSED if refused else 0,
                 "pending": int(c.rate * 3) if waiting else 0,
+                "late": int(c.rate * 2) if waiting else 0,
+                "oldest_ns": 2_900_000_000 if waiting else None,
                 "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 
