@@ -54,7 +54,7 @@ _LEXICON = Lexicon()
 
 
 class Calls(NamedTuple):
-    """What is wrong with system calls.
+    """System calls that fail or stall.
 
     claims: the worst first. marks: how grave it is of a row, by its key; 0 of others.
     """

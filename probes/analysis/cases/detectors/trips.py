@@ -73,7 +73,7 @@ _CALM, _SLOW, _FAR = 0, int(Gravity.NOTICE), int(Gravity.ALARM)
 
 
 class Trips(NamedTuple):
-    """What is wrong with connections.
+    """Connections that are slow, or send again.
 
     marks: how grave that is of each row in their order, 0 of most: an array if they are columns.
     """
