@@ -29,7 +29,7 @@ And how many a second: each program that starts looks for some files in vain.
 
 
 class Badness(IntEnum):
-    """How bad it is."""
+    """The gravity of a call's failures."""
 
     CALM = 0
     NOTICE = 1

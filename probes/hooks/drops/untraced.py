@@ -104,7 +104,24 @@ class Untraced:
         """
         why, number = "namespaces not followed", self._namespaces.left_out
         counts = str(CounterUnit.EVENTS)
-        return (DASH, why, "procfs", number, DASH, None, DASH, "", None, counts, None, 0, 0)
+        return (
+            DASH,
+            why,
+            "procfs",
+            number,
+            DASH,
+            None,
+            DASH,
+            "",
+            None,
+            counts,
+            None,
+            0,
+            0,
+            DASH,
+            None,
+            None,
+        )
 
     def _of_ports(self, seen: SeenByPlace) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
@@ -145,16 +162,19 @@ class Untraced:
             None if told.netns == self._own else told.netns,
             0,
             0,
+            DASH,
+            None,
+            None,
         )
 
 
-def packets_row(row: Row, of: Row, owner: Owner | None = None) -> Row:
+def packets_row(row: Row, of: Row, owner: Owner | None = None, way: str = DASH) -> Row:
     """Return the same columns for packets that were seen one by one.
 
     of: the network namespace, the interface's number, the device. owner: of the socket that it
-    reached.
+    reached, or was for. way: as in the column.
     """
-    return (*row, *_named(owner), str(CounterUnit.PACKETS), *of)
+    return (*row, *_named(owner), str(CounterUnit.PACKETS), *of, way, None, None)
 
 
 def _named(owner: Owner | None) -> tuple[str, int | None]:

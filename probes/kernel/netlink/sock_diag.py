@@ -132,7 +132,7 @@ def tcp_request(states: int) -> tuple[int, bytes]:
 
 
 class Ends(NamedTuple):
-    """What the kernel finds a socket of this network namespace by. Addresses: 16 bytes each.
+    """The ends by which the kernel finds a socket of this network namespace. Addresses: 16 bytes.
 
     ifindex: of the interface it is bound to. IPv4 addresses are IPv4-mapped ones.
     """

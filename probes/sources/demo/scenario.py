@@ -516,6 +516,7 @@ class Script:
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(d.interface, 0), "device": 0,
+                    "way": "in", "waiting": None, "room": None,
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -538,6 +539,7 @@ class Script:
                     "protocol": protocol, "dport": port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(interface, 0), "device": 0,
+                    "way": "came", "waiting": None, "room": None,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:
