@@ -194,7 +194,8 @@ class Renderer:
         if not session.view.snapshots:
             return line((" waiting for the first numbers...", "muted"))
         left = session.view.learning(self._needs(pane)) * session.source.interval
-        return line((f" {words.calm(session.view.watched(), left)}", "muted"))
+        more = words.ordinary(session.view.hidden()) if pane.case is not None else ""
+        return line((f" {words.calm(session.view.watched(), left)}{more}", "muted"))
 
     def _needs(self, pane: Pane) -> set[str]:
         """Return the hooks by which a pane is judged; the overview is by those of all."""

@@ -229,7 +229,7 @@ class RecordedTime:
                     collector.figures,
                 )
             if found is not None:
-                collector.recall(*found)
+                collector.recall(found)
 
         self._screen.carry_out(recalled())
 

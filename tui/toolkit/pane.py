@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.analysis.anomaly import Verdict
+from probes.analysis.cases.joined import Case
 from probes.analysis.history import Figure
 from probes.model import Hook, HookId
 from tui.session.drop_rules import Offer
@@ -77,8 +78,8 @@ class Pane:
     as long as it has no detector: its worst row, then others that are marked, at most so many.
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
-    draw: drawn instead of the figures' graphs, for a width and height. wants: what to attach now,
-    while it is shown.
+    case: that which a row is about. draw: drawn instead of the figures' graphs, for a width and
+    height. wants: what to attach now, while it is shown.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
@@ -115,5 +116,6 @@ class Pane:
     kept: tuple[Figure, ...] = ()
     calm: str = ""
     leads: Callable[[TableRow], tuple[str, Sequence[object]] | None] | None = None
+    case: Callable[[View, TableRow], Case | None] | None = None
     draw: Callable[[View, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None

@@ -163,18 +163,22 @@ class CaseLog:
 
     def turns(self, facts: Facts) -> list[Turn]:
         """Return what began, eased and was over until a moment, the latest first."""
-        found = list[Turn]()
-        for spells in self._spells.values():
-            for spell in spells:
-                if spell.begin <= facts.time:
-                    found += _turns(spell, facts.time)
+        there = {case.head.id for case in self._cases(facts)}
+        begun = [
+            (name in there and spell is spells[-1], spell)
+            for name, spells in self._spells.items()
+            for spell in spells
+            if spell.begin <= facts.time
+        ]
+        found = [turn for goes_on, spell in begun for turn in _turns(spell, facts.time, goes_on)]
         found.sort(key=lambda turn: -turn.wall)
         return found
 
 
-def _turns(spell: _Spell, time: float) -> Iterator[Turn]:
+def _turns(spell: _Spell, time: float, goes_on: bool) -> Iterator[Turn]:
     begun = spell.begun if spell.since is None else min(spell.since, spell.begun)
     yield Turn(begun, Progress.NOW, spell.case, 0.0, spell.peak)
-    if time > spell.seen:
-        state = Progress.OVER if time - spell.seen > HOLD else Progress.EASING
+    over = time - spell.seen > HOLD
+    if over or (time > spell.seen and not goes_on):
+        state = Progress.OVER if over else Progress.EASING
         yield Turn(spell.until, state, spell.case, spell.until - begun, spell.peak)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from probes import units
 from probes.analysis.cases.claim import Who
@@ -108,6 +109,11 @@ def hidden(ordinary: int) -> str:
     return f"{ordinary} more {'is' if ordinary == 1 else 'are'} ordinary here"
 
 
+def ordinary(number: int) -> str:
+    """Return what follows a verdict: "; 1 ordinary", or ""."""
+    return f"; {number} ordinary" if number else ""
+
+
 def unread(status: Status) -> str:
     """Say that a hook is not read, and why."""
     why = status.refused[-1].why if status.refused else status.note
@@ -145,7 +151,12 @@ def name(who: Who) -> str:
 
 def names(finding: Finding, most: int = 2) -> str:
     """Name those who take part, and count the others."""
-    every = list(dict.fromkeys(map(name, finding.case.who)))
+    return listed(finding.case.who, most)
+
+
+def listed(who: Iterable[Who], most: int) -> str:
+    """Name so many of them, and count the others."""
+    every = list(dict.fromkeys(map(name, who)))
     more = f" +{len(every) - most}" if len(every) > most else ""
     return ", ".join(every[:most]) + more
 

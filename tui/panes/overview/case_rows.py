@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from probes.analysis.cases import words
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.joined import Case
 from probes.model import Value
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
@@ -35,6 +36,11 @@ def rows(view: View, titles: dict[str, str]) -> list[OverviewRow]:
     return [_row(view, one, titles) for one in listed(view)]
 
 
+def case_of(view: View, record: TableRow) -> Case | None:
+    """Return the case that a row is of."""
+    return next((one.case for one in listed(view) if one.id == record.key), None)
+
+
 def mark(finding: Finding) -> str:
     """Return the mark of a finding: red for an alarm of this moment, none for what is over."""
     if finding.alarming:
@@ -53,8 +59,6 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     cells: dict[str, Value] = {
         "what": label(head.what),
         "where": titles.get(head.pane, ""),
-        "usual": finding.usual,
-        "usual_text": usual,
         "since": finding.since or 0.0,
         "since_text": words.when(finding, view.wall),
         "since_brief": words.briefly(finding),
@@ -64,6 +68,7 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     }
     if finding.state is not Progress.OVER:
         cells |= {"now": finding.now, "now_text": amount(view, finding.now, head.unit)}
+        cells |= {"usual": finding.usual, "usual_text": usual}
     if finding.state is Progress.NOW:
         cells |= {"share": case.share or 0.0, "share_text": words.share(finding)}
     if finding.state is Progress.EASING:
@@ -74,7 +79,9 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
 
 def _why(view: View, finding: Finding) -> str:
     """Return who takes part and what was counted; of what is over, how much it was."""
-    said = [words.names(finding, _NAMED), words.evidence(finding)]
+    counted = words.evidence(finding)
+    unnamed = [who for who in finding.case.who if words.name(who) not in counted]
+    said = [words.listed(unnamed, _NAMED), counted]
     if finding.state is Progress.OVER:
         said.insert(0, f"at most {amount(view, finding.peak, finding.case.head.unit)}")
     return "; ".join(text for text in said if text)
@@ -85,29 +92,25 @@ def verdict(findings: Sequence[Finding], now: float) -> tuple[str, str] | None:
     wrong = [one for one in findings if one.wrong]
     if not wrong:
         return None
-    if len(wrong) == 1:
-        return label(words.line(wrong[0], now)), mark(wrong[0])
+    role = "bad" if any(mark(one) == "bad" for one in wrong) else "warn"
     grave = [one for one in wrong if one.severity is Gravity.ALARM]
+    others = len(wrong) - len(grave)
+    if len(grave or wrong) == 1:
+        more = f"; {others} more unusual" if grave and others else ""
+        return label(f"{words.line((grave or wrong)[0], now)}{more}"), role
     first = min(grave or wrong, key=lambda one: one.since or 0.0)
-    text = f"{_numbers(len(grave), len(wrong) - len(grave))}; {_began(first, now)}"
-    return label(text), "bad" if any(map(mark_is_bad, wrong)) else "warn"
-
-
-def mark_is_bad(finding: Finding) -> bool:
-    return mark(finding) == "bad"
+    return label(f"{_numbers(len(grave), others)}; {_began(first, now)}"), role
 
 
 def _numbers(grave: int, others: int) -> str:
     """Return "2 things are wrong, 3 unusual"."""
     if not grave:
         return f"{others} things are unusual"
-    said = f"{grave} things are wrong" if grave > 1 else "1 thing is wrong"
-    return f"{said}, {others} unusual" if others else said
+    return f"{grave} things are wrong, {others} unusual" if others else f"{grave} things are wrong"
 
 
 def _began(first: Finding, now: float) -> str:
     what = first.case.head.what
     if first.since is None:
         return f"the first began before {words.clock(first.watched)}: {what}"
-    ago = words.ago(first.since, now)
-    return f"the first began {ago}, at {words.clock(first.since)}: {what}"
+    return f"the first began {words.ago(first.since, now)}: {what}"

@@ -15,6 +15,8 @@ from tui.widgets.graph import graph
 
 _SPARK = 120
 """Cells of a history in a row; as many as there is space for are shown."""
+_NOTHING_A_SECOND = 0.05
+"""What is less is called 0."""
 _NOTHING: Mapping[str, Value] = {
     "what": "-", "where": "", "share": None, "share_text": "", "now": None, "now_text": "",
     "usual": None, "usual_text": "", "since": None, "since_text": "", "since_brief": "", "why": "",
@@ -53,5 +55,6 @@ def amount(view: View, value: float | None, unit: Unit) -> str:
     """Format a number as the screen does: a time, or something a second."""
     if value is None:
         return units.DASH
-    text = units.show(value, unit, bits=view.bits)
-    return text if unit in (Unit.NS, Unit.US, Unit.PERCENT) else f"{text}/s"
+    if unit in (Unit.NS, Unit.US, Unit.PERCENT):
+        return units.show(value, unit, bits=view.bits)
+    return f"{units.show(value, unit, bits=view.bits)}/s" if value >= _NOTHING_A_SECOND else "0"

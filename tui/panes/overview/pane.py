@@ -39,7 +39,8 @@ def _trouble(view: View) -> Trouble | None:
     """Return what is wrong, in one line."""
     said = case_rows.verdict(view.findings(), view.wall)
     if said is not None:
-        return Trouble(said[1], said[0])
+        more = words.ordinary(view.hidden())
+        return Trouble(said[1], f"{said[0]}{more}")
     first = {pane.name: one for pane, one in reversed(calm_rows.unported(view))}.values()
     if not first:
         return None
@@ -163,6 +164,7 @@ PANE = Pane(
     below=_below,
     below_title="Recent events",
     leads=lambda record: record.leads,
+    case=case_rows.case_of,
     draw=_draw,
     wants=_wants,
 )
