@@ -622,8 +622,11 @@ class Script:
                 "pid": c.pid, "comm": c.comm, "raddr": c.raddr, "rport": c.rport,
                 "connects": refused + timed_out + good, "established": good,
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
-                "timed_out": timed_out, "gave_up": 0, "other": 0,
+                "timed_out": timed_out, "gave_up": 0, "no_port": 0, "other": 0,
+                "errno": errno.ETIMEDOUT if timed_out else errno.ECONNREFUSED if refused else 0,
                 "pending": int(c.rate * 3) if waiting else 0,
+                "late": int(c.rate * 2) if waiting else 0,
+                "oldest_ns": 2_900_000_000 if waiting else None,
                 "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 
