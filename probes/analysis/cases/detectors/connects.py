@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from errno import errorcode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import LEARN, Threshold
@@ -72,6 +72,8 @@ SLOW_BUCKET, SLOW_NS = 29, 5e8
 _CALLERS, _ROWS, _OF_HISTORY = 8, 16, 8
 
 _Place = tuple[Value, Value]
+_Told = tuple[Claim, "Places"]
+"""A claim, and the places of the rows that it is about."""
 _LEXICON = Lexicon()
 
 
@@ -134,20 +136,41 @@ def end(address: Value, port: Value) -> str:
     return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
 
 
-def _claims(facts: Facts) -> Sequence[Claim]:
+class ClaimedConnects(NamedTuple):
+    """What is wrong with connects, the worst first, and the rows that it is about.
+
+    marks: the `Gravity` of each row, 0: nothing; None: of no row.
+    """
+
+    claims: Sequence[Claim] = ()
+    marks: NDArray[np.uint8] | None = None
+
+
+def claimed(facts: Facts) -> ClaimedConnects:
+    """Return what is wrong at a moment."""
     return facts.once_read(_found, HOOK, "drops", "tcp-rtt")
 
 
-def _found(facts: Facts) -> Sequence[Claim]:
+def _claims(facts: Facts) -> Sequence[Claim]:
+    return claimed(facts).claims
+
+
+def _found(facts: Facts) -> ClaimedConnects:
     snapshots = facts.of(HOOK)
     if len(snapshots) != 1 or not _may_be(facts, snapshots[0].rows):
-        return ()
+        return ClaimedConnects()
     attempts = Attempts(facts, snapshots[0])
-    failing = list(_failing(facts, attempts))
-    failing.sort(key=_gravest, reverse=True)
-    told = {(claim.where.address, claim.where.port) for claim in failing}
-    slow = [c for c in _slow(facts, attempts) if (c.where.address, c.where.port) not in told]
-    return _errors_once([*failing, *slow])[:MOST]
+    failing = sorted(_failing(facts, attempts), key=_gravest, reverse=True)
+    told = {_where(claim) for claim, _ in failing}
+    slow = [one for one in _slow(facts, attempts) if _where(one[0]) not in told]
+    marks = np.zeros(len(attempts), "u1")
+    for claim, rows in (*failing, *slow):
+        marks[rows] = np.maximum(marks[rows], int(claim.severity))
+    return ClaimedConnects(_errors_once([claim for claim, _ in (*failing, *slow)])[:MOST], marks)
+
+
+def _where(claim: Claim) -> tuple[str | None, int | None]:
+    return claim.where.address, claim.where.port
 
 
 def _may_be(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
@@ -162,20 +185,21 @@ def _may_be(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
     return False
 
 
-def _gravest(claim: Claim) -> tuple[float, ...]:
+def _gravest(found: _Told) -> tuple[float, ...]:
+    claim, _ = found
     return claim.severity, claim.struck, claim.now
 
 
 # -- what fails or hangs -----------------------------------------------------------------------
 
 
-def _failing(facts: Facts, a: Attempts) -> Iterator[Claim]:
+def _failing(facts: Facts, a: Attempts) -> Iterator[_Told]:
     for group in _groups(a):
         measured = _measure(a, group)
         much = measured.share is None or measured.share >= LITTLE
         told = much and _goes_on(facts, a, group, measured)
         if told and not _tried_both(a, group):
-            yield _claim(facts, a, group, measured)
+            yield _claim(facts, a, group, measured), group.bad
 
 
 def _groups(a: Attempts) -> Iterator[_Group]:
@@ -282,7 +306,7 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
     places = _places(a, group)
     single = group.port is not None and group.address is not None
     alarm = m.harms and not _scans(a, group, m)
-    way, rows = m.way, group.bad[:_ROWS].tolist()
+    way, rows, who = m.way, group.bad[:_ROWS].tolist(), _callers(a, group, m)
     return Claim(
         _id(a, group),
         Gravity.ALARM if alarm else Gravity.NOTICE,
@@ -295,9 +319,9 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
         usual=facts.usual(BY_PLACE, places[0]) if single else None,
         since=_since(facts, a, places, m),
         struck=m.unanswered,
-        who=_callers(a, group, m),
+        who=who,
         where=Where(port=_port(group.port), address=_text(group.address), call="connect"),
-        evidence=tuple(_evidence(facts, a, group, m)),
+        evidence=tuple(_evidence(facts, a, group, m, who)),
         next=_next(way, places[0], group),
         rows=tuple(ClaimedRow(HOOK, a.row(n).key) for n in rows),
         figure=BY_PLACE if single else None,
@@ -380,7 +404,18 @@ def _port(value: Value) -> int | None:
 # -- what else is counted of it ----------------------------------------------------------------
 
 
-def _evidence(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Iterator[Evidence]:
+def _rates_of_callers(who: Sequence[Who]) -> Iterator[Evidence]:
+    """Tell how much each of several does."""
+    if len(who) > 1:
+        names = [f"{one.comm or '?'}[{one.pid}] {units.count(one.rate)}/s" for one in who[:2]]
+        more = f" +{len(who) - 2}" if len(who) > 2 else ""
+        yield Evidence(HOOK, ", ".join(names) + more)
+
+
+def _evidence(
+    facts: Facts, a: Attempts, group: _Group, m: _Measured, who: Sequence[Who]
+) -> Iterator[Evidence]:
+    yield from _rates_of_callers(who)
     some = sorted(((n, way) for way, n in m.ways.items() if n), reverse=True)
     total = sum(n for n, _ in some) or 1.0
     for n, way in some[:2]:
@@ -491,7 +526,7 @@ def _next(way: str, place: _Place, group: _Group) -> tuple[str, ...]:
 # -- what takes long ---------------------------------------------------------------------------
 
 
-def _slow(facts: Facts, a: Attempts) -> Iterator[Claim]:
+def _slow(facts: Facts, a: Attempts) -> Iterator[_Told]:
     if a.snapshot.interval is None:
         return
     means = a.number("mean_ns")
@@ -509,7 +544,7 @@ def _slow(facts: Facts, a: Attempts) -> Iterator[Claim]:
         place = row["raddr"], row["rport"]
         if place not in seen and (claim := _slow_claim(facts, a, n, place)) is not None:
             seen.add(place)
-            yield claim
+            yield claim, np.array([n], np.intp)
 
 
 def _slow_claim(facts: Facts, a: Attempts, n: int, place: _Place) -> Claim | None:
