@@ -69,7 +69,7 @@ LONGEST = 60.0
 """Seconds that late attempts are compared with, at most."""
 SLOW_BUCKET, SLOW_NS = 29, 5e8
 """Where SYNs that were sent again end: the histogram's bucket, and a mean's least time."""
-_CALLERS, _ROWS, _OF_HISTORY = 8, 16, 8
+_CALLERS, _ROWS, _OF_HISTORY = 8, 8, 8
 
 _Place = tuple[Value, Value]
 _Told = tuple[Claim, "Places"]
@@ -323,7 +323,7 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
         where=Where(port=_port(group.port), address=_text(group.address), call="connect"),
         evidence=tuple(_evidence(facts, a, group, m, who)),
         next=_next(way, places[0], group),
-        rows=tuple(ClaimedRow(HOOK, a.row(n).key) for n in rows),
+        rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
         figure=BY_PLACE if single else None,
         key=places[0],
         ties=frozenset(_ties(facts, a, group, places, m)),
@@ -375,7 +375,7 @@ def _since(facts: Facts, a: Attempts, places: Sequence[_Place], m: _Measured) ->
 
 def _callers(a: Attempts, group: _Group, m: _Measured) -> tuple[Who, ...]:
     """Return the processes with most of it, and their rates."""
-    rows = group.bad[:256]
+    rows = group.bad[:64]
     now = a.per_s("failed")[rows]
     if not now.any():
         now = a.recent("failed")[rows] / a.seconds
@@ -386,10 +386,10 @@ def _callers(a: Attempts, group: _Group, m: _Measured) -> tuple[Who, ...]:
     named = zip(a.values("comm", listed), a.values("pid", listed), now.tolist(), strict=True)
     for comm, pid, rate in named:
         by[comm, pid] = by.get((comm, pid), 0.0) + rate
-    first = sorted(by.items(), key=lambda one: -one[1])[:_CALLERS]
+    first = sorted(by, key=by.__getitem__, reverse=True)[:_CALLERS]
     return tuple(
-        Who(_text(comm), int(pid) if isinstance(pid, int) else None, rate=rate)
-        for (comm, pid), rate in first
+        Who(_text(comm), int(pid) if isinstance(pid, int) else None, rate=by[comm, pid])
+        for comm, pid in first
     )
 
 
