@@ -101,7 +101,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A group's numbers. failing: a second; late: attempts that wait. ways: counted of each.
+    """A group's numbers. failing: a second; late: attempts that wait. ways: a second, of each.
 
     share: of the attempts; None: those that do well are not counted yet.
     """
@@ -125,10 +125,10 @@ class _Measured:
     @property
     def way(self) -> str:
         """How most of them end; what is not known to be anything else has had no answer."""
-        counts = {**self.ways, _HANGS: self.late}
+        rates = {**self.ways, _HANGS: self.late / max(self.oldest, 1.0)}
         if self.late:
-            counts["other"] = 0
-        return max(counts, key=counts.__getitem__)
+            rates["other"] = 0
+        return max(rates, key=rates.__getitem__)
 
 
 def end(address: Value, port: Value) -> str:
@@ -254,7 +254,9 @@ def _measure(a: Attempts, group: _Group) -> _Measured:
     failing = float(a.per_s("failed")[bad].sum())
     answered = float(a.per_s("established")[all].sum())
     begun = float(a.per_s("connects")[bad].sum())
+    ways = {way: float(a.per_s(way)[bad].sum()) for way in WAYS}
     if failing + answered < TICK_ENOUGH:
+        ways = {way: float(a.recent(way)[bad].sum()) / a.seconds for way in WAYS}
         failing, answered, begun = (
             float(a.recent(name)[rows].sum()) / a.seconds
             for name, rows in (("failed", bad), ("established", all), ("connects", bad))
@@ -266,7 +268,6 @@ def _measure(a: Attempts, group: _Group) -> _Measured:
     share = (late + failing * span) / decided if decided else 0.0
     known = a.snapshot.interval is not None
     hang = max(begun - failing - answered, late / max(oldest, 1.0)) if late else 0.0
-    ways = {way: float(a.recent(way)[bad].sum()) for way in WAYS}
     return _Measured(
         failing, failing + hang, share if known else None, seen, late, pending, oldest, ways
     )
@@ -416,10 +417,8 @@ def _evidence(
     facts: Facts, a: Attempts, group: _Group, m: _Measured, who: Sequence[Who]
 ) -> Iterator[Evidence]:
     yield from _rates_of_callers(who)
-    some = sorted(((n, way) for way, n in m.ways.items() if n), reverse=True)
-    total = sum(n for n, _ in some) or 1.0
-    for n, way in some[:2]:
-        rate = m.failing * n / total
+    some = sorted(((rate, way) for way, rate in m.ways.items() if rate), reverse=True)
+    for rate, way in some[:2]:
         errors = ", ".join(_errors(a, group)) if way in ("unreachable", "other") else ""
         text = f"{WAYS[way]} {units.count(rate)}/s"
         yield Evidence(HOOK, f"{text} ({errors})" if errors else text, rate)
