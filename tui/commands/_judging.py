@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from probes.analysis.cases.judgement import Judgement
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.kernel import sysctl
-from probes.model import Enforced, Hook, Sample, Status
+from probes.model import Enforced, Hook, Sample
 from tui.commands._run import say
 from tui.config import settings
 from tui.output.findings import FoundWrong, Knob
@@ -27,12 +27,15 @@ def judging(catalogue: Mapping[str, Hook]) -> Judgement:
 def found(
     judgement: Judgement,
     snapshots: Sequence[Snapshot],
-    statuses: Iterable[Status],
     rules: Iterable[Enforced],
     knob: Knob = sysctl.value,
 ) -> FoundWrong:
-    """Take a reading of everything; return what is wrong. knob: `unknown` if not of this host."""
-    return FoundWrong(judgement.take(snapshots, tuple(statuses), tuple(rules)), knob)
+    """Take a reading of all that was asked for; return what is wrong.
+
+    knob: `unknown` if it is not of this host.
+    """
+    statuses = tuple([snapshot.status for snapshot in snapshots])
+    return FoundWrong(judgement.take(snapshots, statuses, tuple(rules)), knob)
 
 
 def until_second(live: Live) -> float:
@@ -54,12 +57,12 @@ class LiveJudgement:
 
     def take(self, samples: Iterable[Sample]) -> FoundWrong:
         """Take one reading of everything; return what is wrong."""
-        live, by_hook = self._live, dict[str, list[Sample]]()
+        by_hook = dict[str, list[Sample]]()
         for sample in samples:
             by_hook.setdefault(sample.status.id.hook, []).append(sample)
         read = (self._trail(hook).snapshots(some) for hook, some in by_hook.items())
         self.there = [snapshot for some in read for snapshot in some]
-        self.wrong = found(self._judgement, self.there, live.statuses(), live.rules())
+        self.wrong = found(self._judgement, self.there, self._live.rules())
         return self.wrong
 
     def _trail(self, hook: str) -> Trail:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            wrong = found(judgement, snapshots, live.statuses(), rules)
+            wrong = found(judgement, snapshots, rules)
             shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since, wrong)
             print(show(shown), flush=True)
             left = None if left is None else left - 1

@@ -44,7 +44,7 @@ async def recall(
 
 
 class _Recalling:
-    """Takes moments, one after the other, as a collector would."""
+    """A watcher of moments, one after the other, as a collector is."""
 
     def __init__(self, timeline: Timeline, figures: Iterable[Figure]) -> None:
         self._hooks, self._room, self._hits = timeline.hooks, WindowRoom(), Hits()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.facts import Facts
@@ -15,6 +16,8 @@ HOLD = 10.0
 """Seconds that a case has to be away to be over."""
 KEPT, MOST_KEPT = 900.0, 512
 """Seconds after which a case that is over is forgotten; times of cases kept, at most."""
+BRIEF = 5.0
+"""Seconds of a notice that is worth a word when it is over."""
 _TIDY = 16
 """Seconds between two looks for what is to be forgotten."""
 Ordinary = Callable[[Case], bool]
@@ -130,7 +133,7 @@ class CaseLog:
         found = []
         for id, spells in self._spells.items():
             place = bisect_right(spells, time, key=lambda spell: spell.begin) - 1
-            if place >= 0 and time - spells[place].seen <= KEPT:
+            if place >= 0 and _tells(spells[place], time):
                 found.append((id, spells[place]))
         yield from sorted(found, key=lambda one: -one[1].begin)
 
@@ -168,11 +171,19 @@ class CaseLog:
             (name in there and spell is spells[-1], spell)
             for name, spells in self._spells.items()
             for spell in spells
-            if spell.begin <= facts.time
+            if spell.begin <= facts.time and _tells(spell, facts.time)
         ]
         found = [turn for goes_on, spell in begun for turn in _turns(spell, facts.time, goes_on)]
         found.sort(key=lambda turn: -turn.wall)
         return found
+
+
+def _tells(spell: _Spell, time: float) -> bool:
+    """Return whether it is told of: a notice of a moment is not, once it is over."""
+    if time - spell.seen <= HOLD:
+        return True
+    alarm = spell.case.severity is Gravity.ALARM
+    return time - spell.seen <= KEPT and (alarm or spell.seen - spell.begin >= BRIEF)
 
 
 def _turns(spell: _Spell, time: float, goes_on: bool) -> Iterator[Turn]:

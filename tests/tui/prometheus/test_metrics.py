@@ -16,7 +16,18 @@ from prometheus_client.parser import text_string_to_metric_families as plain_fam
 
 from probes.drop_rule import parse
 from probes.hooks import catalogue
-from probes.model import Column, Cost, HookId, Kind, Refusal, Sample, State, Status
+from probes.model import (
+    Column,
+    Cost,
+    HookId,
+    Key,
+    Kind,
+    Refusal,
+    Row,
+    Sample,
+    State,
+    Status,
+)
 from probes.source import Host
 from probes.sources.demo.source import Demo
 from probes.units import Unit
@@ -203,10 +214,12 @@ HOSTILE = (
 
 def test_no_name_that_somebody_chose_breaks_the_format() -> None:
     """Processes, interfaces and reasons may be called anything."""
-    rows = {
-        (n,): (name, "r", "l", 1, "udp", 53, "-", "", None, "packets", None, n, 0)
-        for n, name in enumerate(HOSTILE)
-    }
+    drop = {"reason": "r", "location": "l", "packets": 1, "protocol": "udp", "dport": 53,
+            "trait": "-", "comm": "", "counts": "packets"}  # fmt: skip
+    rows: dict[Key, Row] = {}
+    for n, name in enumerate(HOSTILE):
+        named = {**drop, "interface": name, "ifindex": n}
+        rows[(n,)] = tuple([named.get(c.name) for c in catalogue()["drops"].stored])
     status = Status(
         HookId("drops"), State.ATTACHED, 'r"', (Refusal("x", "EPERM", 'a "b"\nc'),), note="n\nm"
     )

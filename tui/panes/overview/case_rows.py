@@ -13,7 +13,7 @@ from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
 from tui.table.fields import TableRow, label
 
-MOST_OVER = 4
+MOST_OVER = 3
 """Cases that are over and still have a row, the latest."""
 _NAMED = 3
 """Names of those who take part, at most; the others are counted."""
@@ -74,7 +74,8 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     if finding.state is Progress.EASING:
         cells |= {"since_text": words.eased(finding), "since_brief": words.eased(finding)}
     record = TableRow(head.id, head.what, values(**cells), mark(finding), leads=lead(finding))
-    return OverviewRow(record, head.figure, head.key, usual)
+    drawn = head.figure if finding.state is not Progress.OVER else None
+    return OverviewRow(record, drawn, head.key, usual)
 
 
 def _why(view: View, finding: Finding) -> str:

@@ -127,7 +127,7 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
     muted = lambda _: "muted"  # noqa: E731 # it is no more than that
     return (
         Field("place", "#", Unit.NUMBER, 0, 9, help="the gravest first, then the calm ones"),
-        Field("what", "What", Unit.TEXT, 26, 0, 44, "what is wrong; else the busiest or slowest",
+        Field("what", "What", Unit.TEXT, 26, 0, 58, "what is wrong; else the busiest or slowest",
               _role),
         Field("where", "Pane", Unit.TEXT, 0, 9, help="the pane that Enter goes to"),
         Field("share", "Share", Unit.PERCENT, 6, 0,

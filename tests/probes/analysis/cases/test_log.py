@@ -142,3 +142,14 @@ def test_as_much_is_kept_of_cases_that_come_and_go_as_of_many() -> None:
     assert len(kept) <= MOST_KEPT
     assert f"{MOST_KEPT // 10 - 1}/0" in kept
     assert "0/0" not in kept
+
+
+def test_a_notice_of_a_moment_is_no_news_once_it_is_over() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(2, replace(CLAIM, severity=Gravity.NOTICE), replace(CLAIM, id="alarm"))
+    told.run(5)
+    assert {one.id for one in told.at()} == {"a/b", "alarm"}
+    told.run(int(HOLD))
+    assert [one.id for one in told.at()] == ["alarm"]
+    assert {turn.case.head.id for turn in told.log.turns(told.facts)} == {"alarm"}
