@@ -103,10 +103,10 @@ class Watch:
             self._false(marked, passed)
             return
         places = [i for i, case in enumerate(marked) if expected.names(case.text)]
-        spoken = [expected.names(part) for part in seen.verdict]
-        if one.named is None and (places or any(spoken)):
+        spoken = expected.names(seen.verdict)
+        if one.named is None and (places or spoken):
             one.named = passed
-        first = places[:1] == [0] or spoken[:1] == [True]
+        first = places[:1] == [0] or spoken
         if one.first is None and first:
             one.first = passed
         if one.first is not None:
@@ -118,7 +118,7 @@ class Watch:
     def _remember(self, seen: Reading, marked: Sequence[Case]) -> None:
         one, expected = self.outcome, self._story.expected
         assert expected is not None
-        one.verdict = "; ".join(seen.verdict)
+        one.verdict = seen.verdict
         if marked:
             best = min(marked, key=lambda c: len(expected.lacks(c.text)))
             one.lacks = expected.lacks(best.text)

@@ -10,29 +10,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_ROW = re.compile(r"^[ ▸>](?P<mark>[ !])(?P<pane>[A-Z]\w+)\s{2,}(?P<rest>.*)$")
+_HEAD = re.compile(r"^  What\s.*\sNow\s+Usual\s")
+_ROW = re.compile(r"^[ ▸>](?P<mark>[ !~])(?P<said>\S.*)$")
 _UNDER = re.compile(r"^ {6}\S|^\s*$")
 _BRAILLE = re.compile("[\u2800-\u28ff]+")
+_SEVERAL = re.compile(r"^\d+ things? (is|are) ")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A row: marked or not, and all that it says."""
+    """A row: marked red or not, and all that it says."""
 
     marked: bool
     text: str
 
     @property
     def name(self) -> str:
-        """What tells it from others: its pane, and what it is about."""
-        return " ".join(part.strip() for part in self.text.split("  ")[:2])
+        """What tells it from others: its first column."""
+        return self.text.split("  ")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the screen says at one moment; verdict: its parts, where it is not "ok"."""
+    """What the screen says at one moment; verdict: if it is of one case, which is an alarm."""
 
-    verdict: tuple[str, ...]
+    verdict: str
     cases: tuple[Case, ...]
 
     def marked(self) -> list[Case]:
@@ -42,26 +44,25 @@ class Reading:
 def reading(screen: str) -> Reading:
     lines = [_BRAILLE.sub("", line).rstrip() for line in screen.split("\n")]
     said = next((n for n in lines[:4] if n.startswith(" ! ")), "")
-    verdict = tuple(said[3:].split("; ")) if said else ()
+    verdict = "" if _SEVERAL.match(said[3:]) else said[3:]
     rules = [Case(True, n.strip()) for n in lines[:4] if n.startswith(" DROPPING ")]
     return Reading(verdict, (*rules, *(_with(case, verdict) for case in _cases(lines))))
 
 
-def _with(case: Case, verdict: Sequence[str]) -> Case:
+def _with(case: Case, verdict: str) -> Case:
     """A row and what the verdict says of the same, which stands above it."""
-    what = case.name.partition(" ")[2]
-    also = [part for part in verdict if what and part.startswith(what)] if case.marked else []
-    return Case(case.marked, "  ".join([case.text, *also[:1]]))
+    also = case.marked and verdict.startswith(f"{case.name},")
+    return Case(case.marked, f"{case.text}  {verdict}" if also else case.text)
 
 
 def _cases(lines: Sequence[str]) -> Iterator[Case]:
-    head = next((i for i, n in enumerate(lines) if re.match(r"\s+Pane\s+What\s", n)), len(lines))
+    head = next((i for i, n in enumerate(lines) if _HEAD.match(n)), len(lines))
     mark, text, whole = "", "", False
     for line in lines[head + 1 :]:
         if row := _ROW.match(line):
             if text:
                 yield Case(mark == "!", text.strip())
-            mark, text, whole = row["mark"], f"{row['pane']}  {row['rest'].strip()}", False
+            mark, text, whole = row["mark"], row["said"].strip(), False
         elif _UNDER.match(line):
             text, whole = f"{text}  {line.strip()}", True
         else:

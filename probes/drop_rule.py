@@ -59,7 +59,7 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DropRule:
-    """What to drop, and for how long.
+    """A rule: what to drop, and for how long.
 
     source: where packets come from; IPv4-mapped networks become IPv4's. protocol: IANA's number.
     port: the destination's. None: any. ttl: seconds from being added to the end.

@@ -46,7 +46,7 @@ class ProbeError(Exception):
 
 
 class Unsupported(ProbeError):
-    """What this kernel or device does not offer."""
+    """A refusal: this kernel or device does not offer it."""
 
 
 class Denied(ProbeError):

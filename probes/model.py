@@ -30,7 +30,7 @@ Flat = tuple[Any, ...]
 
 
 class Kind(StrEnum):
-    """How a column behaves from one sample to the next."""
+    """The way a column behaves from one sample to the next."""
 
     KEY = "key"
     """Identifies the row."""
@@ -79,7 +79,7 @@ class Column:
 
 
 class Reach(StrEnum):
-    """How far a hook reaches into the kernel's work, and so who may attach it."""
+    """The reach of a hook into the kernel's work, and so who may attach it."""
 
     OBSERVES = "looks on"
     """Attached at start: it only observes."""

@@ -48,7 +48,6 @@ def test_a_case_names_its_cause_by_all_its_parts() -> None:
 
 def test_cases_are_read_off_the_screen_in_order_with_their_marks() -> None:
     seen = reading(_screen("overview-80x24.txt"))
-    assert seen.verdict
     assert EXPECTED.names(seen.cases[0].text), seen.cases
     assert seen.cases[0].marked
     assert {c.marked for c in seen.cases} == {True, False}
@@ -56,7 +55,7 @@ def test_cases_are_read_off_the_screen_in_order_with_their_marks() -> None:
 
 def test_a_calm_screen_has_no_verdict_and_nothing_marked() -> None:
     seen = reading(_screen("overview-calm-120x40.txt"))
-    assert seen.verdict == ()
+    assert seen.verdict == ""
     assert seen.cases
     assert seen.marked() == []
 

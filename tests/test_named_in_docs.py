@@ -182,3 +182,13 @@ def test_options_in_the_readme_and_the_pages_exist() -> None:
             command = re.split(r"\s{3,}", line)[0]
             wrong += [f for f in re.findall(r"(?<=\s)--[a-z-]+", command) if f not in known]
     assert wrong == []
+
+
+def test_commands_in_the_readme_and_the_pages_exist() -> None:
+    """The word behind `ebpftop` in examples of a shell."""
+    wrong = []
+    for page in EVERY_PAGE:
+        for block in re.findall(r"```\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
+            said = re.findall(r"^(?:sudo )?ebpftop +([a-z]\w*)", block, re.MULTILINE)
+            wrong += [f"{page}: {word}" for word in said if word not in _parsers()]
+    assert wrong == []

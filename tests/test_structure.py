@@ -105,6 +105,40 @@ def test_a_class_name_has_one_meaning() -> None:
     assert [name for name, times in names.items() if times > 1] == []
 
 
+_QUESTIONS = {
+    "how",
+    "what",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "who",
+    "whose",
+    "that",
+    "those",
+    "all",
+}
+
+
+def _questions(tree: ast.AST) -> list[str]:
+    """Return public classes whose docstrings begin like an indirect question, not with a noun."""
+    classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and not _private(n.name)]
+    texts = {c.name: (ast.get_docstring(c) or "").split(maxsplit=1) for c in classes}
+    return [name for name, words in texts.items() if words and words[0].lower() in _QUESTIONS]
+
+
+def test_the_docstring_of_a_class_begins_with_a_noun() -> None:
+    """And that of a function with a verb, which ruff checks (D401)."""
+    assert [name for path in FILES for name in _questions(_tree(path))] == []
+
+
+def test_a_class_that_is_what_it_is_would_be_found() -> None:
+    text = (
+        'class A:\n    """What it is."""\nclass B:\n    """The whole."""\nclass _C:\n    """How."""'
+    )
+    assert _questions(ast.parse(text)) == ["A"]
+
+
 # -- attach points ----------------------------------------------------------------------------
 
 POINTS = {kind.__name__ for kind in kinds()}

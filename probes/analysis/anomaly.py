@@ -27,7 +27,7 @@ AGAIN, ENOUGH = 15, 150
 
 
 class Threshold(NamedTuple):
-    """When a number is unusual: from `least` on, and from so many `times` the usual.
+    """The bounds from which a number is unusual: `least`, and so many `times` the usual.
 
     alarm: from where it is marked even without a history; None: never. absent: the value of an
     absent row; None: unknown.

@@ -323,6 +323,20 @@ _ANY_QUEUE = "skb_queue_purge"
 COUNTERS: Mapping[str, Meaning] = {
     **dict.fromkeys(("UdpNoPorts", "Udp6NoPorts", "UdpLiteNoPorts", "UdpLite6NoPorts"), _NOBODY),
     **_all(
+        DropClass.HARM,
+        {
+            "TcpExtListenDrops": "A listener had no room for the connection.",
+            "listener": "Connections wait that nobody has accepted yet.",
+            "TcpExtListenOverflows": "The queue of connections to be accepted was full.",
+            "TcpExtTCPReqQFullDrop": "The queue of connection requests was full.",
+            "TcpExtTCPBacklogDrop": "Too many packets waited for a socket that was in use.",
+            "UdpInErrors": "The socket's buffer was full, or the checksum wrong.",
+            "Udp6InErrors": "The socket's buffer was full, or the checksum wrong.",
+            "UdpSndbufErrors": "There was no room to send the datagram.",
+            "Udp6SndbufErrors": "There was no room to send the datagram.",
+        },
+    ),
+    **_all(
         DropClass.REFUSAL,
         {
             "TcpExtIPReversePathFilter": "It came from an address that no reply would be sent to.",

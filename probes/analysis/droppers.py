@@ -76,10 +76,20 @@ def error(row: SnapshotRow) -> str:
     return f"{row['answer']}{to}" + (f": {row['error']}" if row["error"] != DASH else "")
 
 
+HOOKS = ("interfaces", "drops", "xdp-programs", "tc-programs", "xdp-errors")
+"""Hooks that tell of drops."""
+
+
+def droppers(facts: Facts) -> Droppers:
+    """Return the droppers of a moment, looked for once."""
+    return facts.once_read(Droppers, *HOOKS)
+
+
 class Droppers:
     """The droppers of every interface of a facts.
 
-    touched: interfaces where something may drop. quiet: what is known of all others.
+    touched: interfaces where something may drop; managed: by programs and rules. quiet: what is
+    known of all others.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -92,8 +102,8 @@ class Droppers:
         self._rules = facts.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
-        self._managed = ruled | self._xdp.keys() | self._tc.keys() | self._errors.keys()
-        self.touched = dropping | self._managed
+        self.managed = ruled | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self.touched = dropping | self.managed
         none = 0 if self._seen else None
         self.quiet = Drops(0 if self._looks else None, none, (), none)
 
@@ -107,7 +117,7 @@ class Droppers:
     def of(self, row: SnapshotRow) -> Drops:
         """Return the drops of an interface, given its row."""
         name = str(row["interface"])
-        if name not in self._managed and not any(map(row.rates.get, _COUNTED)):
+        if name not in self.managed and not any(map(row.rates.get, _COUNTED)):
             simple = self._without_programs(row, name)  # as most are
             if simple is not None:
                 return simple

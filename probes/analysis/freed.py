@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from heapq import nlargest
 from typing import NamedTuple, overload
 
 from probes.analysis.classes import is_lost, is_ordinary
@@ -42,6 +43,25 @@ class Drop(NamedTuple):
     row: SnapshotRow
 
 
+class Loss(NamedTuple):
+    """What is lost at an interface for one reason.
+
+    rate: packets a second, of all its rows; number: of those that lose something now. rows: those
+    that lose most.
+    """
+
+    interface: str
+    reason: str
+    location: str
+    layer: str
+    rate: float
+    number: int
+    rows: Sequence[SnapshotRow]
+
+
+_LossKey = tuple[str, str, str, str]
+MOST_LOSSES, MOST_ROWS, ALL_ROWS = 32, 8, 32
+"""Losses that are told, at most; rows of each, and of all but the first of each."""
 ByInterface = Mapping[str, Sequence[DropsOfReason]]
 
 
@@ -115,7 +135,7 @@ def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
     group, kinds = _kinds_of(rows)
     numbers: dict[tuple[bool, str, str, str], int] = {}
     into = []
-    for interface, reason, kind in kinds:
+    for interface, reason, _, kind in kinds:
         what = kind.lost, place_of(interface), reason if not kind.layer else "", kind.layer
         counts = kind.lost or kind.ordinary
         into.append(numbers.setdefault(what, len(numbers)) if counts else -1)
@@ -135,16 +155,94 @@ def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
     return lost, ordinary
 
 
-def _kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[tuple[Value, str, _DropKind]]]:
-    """Return each row's number, and the interface, reason and kind behind each number."""
+class _Kinds(NamedTuple):
+    """What rows with one number have in common. place: the function."""
+
+    interface: Value
+    reason: str
+    place: str
+    kind: _DropKind
+
+
+def _kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[_Kinds]]:
+    """Return each row's number, and what is behind each number."""
     columns = ("interface", *_KIND)
     group, begin = grouped(rows, _LEXICON, *columns)
     read = [_LEXICON.values(name, rows.cells(name), begin) for name in columns]
     kinds = [
-        (interface, str(reason), _kind_of(str(reason), str(location), trait, counts))
+        _Kinds(
+            interface,
+            str(reason),
+            function_of(str(location)),
+            _kind_of(str(reason), str(location), trait, counts),
+        )
         for interface, reason, location, trait, counts in zip(*read, strict=True)
     ]
     return group, kinds
+
+
+# -- what is lost now, with the rows behind it ------------------------------------------------
+
+
+def losses(rows: Sequence[SnapshotRow]) -> Sequence[Loss]:
+    """Return what is lost now, by interface, reason and function; the greatest rates first."""
+    if isinstance(rows, ManyRows):
+        return rows.once(_many_losses)
+    found: dict[_LossKey, list[SnapshotRow]] = {}
+    for row in rows:
+        if row.rates.get("packets") and (kind := _kind(row)).lost:
+            at = place_of(row.stored["interface"]), str(row.stored["reason"])
+            place = function_of(str(row.stored["location"]))
+            found.setdefault((*at, place, kind.layer), []).append(row)
+    sums = {key: sum([row.rate("packets") for row in some]) for key, some in found.items()}
+    first = nlargest(MOST_LOSSES, sums, key=sums.__getitem__)
+    numbers = _shared([len(found[key]) for key in first])
+    return [
+        Loss(*key, sums[key], len(found[key]), _first(found[key], number))
+        for key, number in zip(first, numbers, strict=True)
+    ]
+
+
+def _shared(numbers: Iterable[int]) -> Iterator[int]:
+    """Share the rows that are told among losses: the greatest get most, each gets one."""
+    left = ALL_ROWS
+    for number in numbers:
+        part = max(min(number, MOST_ROWS, left), 1)
+        left -= part
+        yield part
+
+
+def _first(rows: Sequence[SnapshotRow], most: int) -> Sequence[SnapshotRow]:
+    return nlargest(most, rows, key=lambda row: row.rate("packets"))
+
+
+def _many_losses(rows: ManyRows) -> Sequence[Loss]:
+    group, kinds = _kinds_of(rows)
+    rates = rows.per_s("packets")
+    numbers: dict[_LossKey, int] = {}
+    into = [
+        numbers.setdefault((place_of(at), reason, place, kind.layer), len(numbers))
+        if kind.lost
+        else -1
+        for at, reason, place, kind in kinds
+    ]
+    target = np.array(into, np.intp)[group]
+    some = np.flatnonzero((target >= 0) & (rates > 0))
+    sums = np.bincount(target[some], rates[some], len(numbers))
+    counts = np.bincount(target[some], minlength=len(numbers))
+    order = some[np.argsort(-rates[some], kind="stable")]
+    keys = list(numbers)
+    first = [n for n in np.argsort(-sums, kind="stable")[:MOST_LOSSES].tolist() if counts[n]]
+    parts = _shared([int(counts[n]) for n in first])
+    found = []
+    for n, most in zip(first, parts, strict=True):
+        places = order[target[order] == n][:most].tolist()
+        found.append(_loss(keys[n], float(sums[n]), int(counts[n]), [rows[at] for at in places]))
+    return found
+
+
+def _loss(key: _LossKey, rate: float, number: int, rows: Sequence[SnapshotRow]) -> Loss:
+    return Loss(*key, rate, number, rows)
 
 
 # -- row by row, for a detail ------------------------------------------------------------------
@@ -166,9 +264,9 @@ def drops_at(rows: Sequence[SnapshotRow], interface: str) -> tuple[Sequence[Drop
 def _many_at(rows: ManyRows, interface: str) -> tuple[Sequence[Drop], Sequence[Drop]]:
     group, kinds = _kinds_of(rows)
     order = np.argsort(-rows.per_s("packets"), kind="stable")
-    here = [place_of(name) == interface for name, _, _ in kinds]
-    lost = np.array([at and kind.lost for at, (_, _, kind) in zip(here, kinds, strict=True)])
-    freely = np.array([at and kind.ordinary for at, (_, _, kind) in zip(here, kinds, strict=True)])
+    here = [place_of(one.interface) == interface for one in kinds]
+    lost = np.array([at and one.kind.lost for at, one in zip(here, kinds, strict=True)])
+    freely = np.array([at and one.kind.ordinary for at, one in zip(here, kinds, strict=True)])
     found = [order[wanted[group][order]].tolist() for wanted in (lost, freely)]
     return _DropList(rows, found[0]), _DropList(rows, found[1])
 

@@ -72,7 +72,7 @@ UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
 
 @dataclass(frozen=True, slots=True)
 class ArgumentAccess:
-    """How a kind of program reads its arguments.
+    """The C by which a kind of program reads its arguments.
 
     context: its argument's type. result: the returned value, as C.
     """

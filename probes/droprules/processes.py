@@ -39,7 +39,7 @@ class Process(NamedTuple):
 
 
 class Processes:
-    """All processes, as far as they may be looked at. myself: this process's number among them."""
+    """The processes that may be looked at. myself: this process's number among them."""
 
     def __init__(self) -> None:
         folder = self._folder = pid_namespaces.outermost()

@@ -29,7 +29,7 @@ class ChainProgram(NamedTuple):
 
 
 class Chains:
-    """All chains of this network namespace, in the order in which their programs run."""
+    """The chains of this network namespace, in the order in which their programs run."""
 
     def __init__(self) -> None:
         self._tcx = True

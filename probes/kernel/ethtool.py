@@ -51,7 +51,7 @@ def statistics(interface: str) -> dict[str, int]:
 
 
 class Offloads(NamedTuple):
-    """Whether packets stay joined on the way to the device (TSO), and get joined coming in (GRO).
+    """A device's offloads: packets stay joined on the way to it (TSO), are joined coming in (GRO).
 
     None: the device does not report it.
     """

@@ -9,7 +9,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 
 
 class RetryClock:
-    """Whether an attachment is to be tried again. at: monotonic seconds; None: it is not."""
+    """The time at which an attachment is tried again. at: monotonic seconds; None: it is not."""
 
     def __init__(self) -> None:
         self.at: float | None = None

@@ -20,7 +20,7 @@ from probes.point import Held, Point
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """What is attached, and where. one_in: one event in so many is counted."""
+    """The target that is attached, and its place. one_in: one event in so many is counted."""
 
     hook: Hook
     target: str | None

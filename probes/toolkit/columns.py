@@ -20,7 +20,7 @@ from probes.units import Unit
 
 
 class Traits(TypedDict, total=False):
-    """What else a column may be told; see `Column`."""
+    """The other properties that a column may be given; see `Column`."""
 
     field: str | None
     decode: Callable[[Value | bytes], Value] | None

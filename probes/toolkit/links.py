@@ -47,7 +47,7 @@ def of_link(address: str) -> bool:
 
 
 class Made:
-    """Which of the interfaces that successively had a number exists now, for `columns.MADE`.
+    """The ordinal of the interface that now has a number, among all that had it: `columns.MADE`.
 
     anew: the numbers of those that went since the previous reading.
     """

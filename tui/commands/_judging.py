@@ -1,16 +1,20 @@
-"""Shared by commands that tell what is wrong: readings of this host are judged, one by one."""
+"""Shared by commands that tell what is wrong: readings are judged as they come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from probes.analysis.cases.judgement import Judgement
-from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.kernel import sysctl
-from probes.model import Enforced, Hook, Status
+from probes.model import Enforced, Hook, Sample
 from tui.commands._run import say
 from tui.config import settings
 from tui.output.findings import FoundWrong, Knob
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live
 
 
 def judging(catalogue: Mapping[str, Hook]) -> Judgement:
@@ -23,9 +27,45 @@ def judging(catalogue: Mapping[str, Hook]) -> Judgement:
 def found(
     judgement: Judgement,
     snapshots: Sequence[Snapshot],
-    statuses: Iterable[Status],
     rules: Iterable[Enforced],
     knob: Knob = sysctl.value,
 ) -> FoundWrong:
-    """Take a reading of everything; return what is wrong. knob: `unknown` if not of this host."""
-    return FoundWrong(judgement.take(snapshots, tuple(statuses), tuple(rules)), knob)
+    """Take a reading of all that was asked for; return what is wrong.
+
+    knob: `unknown` if it is not of this host.
+    """
+    statuses = tuple([snapshot.status for snapshot in snapshots])
+    return FoundWrong(judgement.take(snapshots, statuses, tuple(rules)), knob)
+
+
+def until_second(live: Live) -> float:
+    """Return the seconds from the first reading to the next, which is not too soon to judge by."""
+    left = live.until_next()
+    return left if left >= live.interval / 2 else left + live.interval
+
+
+class LiveJudgement:
+    """Judges this host, from reading to reading. there: the last one's snapshots."""
+
+    def __init__(self, live: Live) -> None:
+        self._live, self._room = live, WindowRoom()
+        self._trails: dict[str, Trail] = {}
+        self._judgement = judging(live.catalogue)
+        self.facts = self._judgement.facts
+        self.there: list[Snapshot] = []
+        self.wrong = FoundWrong()
+
+    def take(self, samples: Iterable[Sample]) -> FoundWrong:
+        """Take one reading of everything; return what is wrong."""
+        by_hook = dict[str, list[Sample]]()
+        for sample in samples:
+            by_hook.setdefault(sample.status.id.hook, []).append(sample)
+        read = (self._trail(hook).snapshots(some) for hook, some in by_hook.items())
+        self.there = [snapshot for some in read for snapshot in some]
+        self.wrong = found(self._judgement, self.there, self._live.rules())
+        return self.wrong
+
+    def _trail(self, hook: str) -> Trail:
+        if hook not in self._trails:
+            self._trails[hook] = Trail(self._live.catalogue[hook], room=self._room)
+        return self._trails[hook]

@@ -6,12 +6,16 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
+from probes.analysis.cases.judgement import blind
 from tui.commands import _options
+from tui.commands._judging import LiveJudgement, until_second
 from tui.commands._run import UsageError, batch, make_live, say, verdict, version
 from tui.terminal import leaving
 
 if TYPE_CHECKING:
+    from probes.model import Sample
     from probes.sources.live.source import Live
+    from tui.prometheus.metrics import Exported
 
 HELP = "serve metrics for Prometheus over HTTP"
 ORDER = 80
@@ -52,12 +56,20 @@ def run(arguments: argparse.Namespace) -> int:
         live.shed()
         leaving.renew()
         exported = Exported(live.host, live.catalogue, version(), arguments.most)
-        exported.take(samples, live.rules())
+        judged = LiveJudgement(live)
+        _take(live, samples, exported, judged)
         server.serve(exported)
         say(server.said())
+        pause = until_second(live)
         while True:
-            await asyncio.sleep(live.until_next())
-            exported.take(await live.read(), live.rules())
+            await asyncio.sleep(pause)
+            _take(live, await live.read(), exported, judged)
+            pause = live.until_next()
 
     with server:
         return batch(make_live(arguments), watch)
+
+
+def _take(live: Live, samples: list[Sample], exported: Exported, judged: LiveJudgement) -> None:
+    exported.take(samples, live.rules())
+    exported.judge(judged.take(samples).findings, blind(judged.facts))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from probes.analysis.cases import words
-from probes.analysis.cases.judgement import Judgement, blind, needs, read_once
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.cases.judgement import blind, needs, read_once, wants
+from probes.errors import ProbeError
+from probes.model import HookId, Sample
 from tui.commands import _options
-from tui.commands._judging import found, judging
+from tui.commands._judging import LiveJudgement
 from tui.commands._run import UsageError, batch, make_live, say, verdict
 from tui.output.document import beginning, dumps
 from tui.output.findings import FoundWrong, blind_json
@@ -26,6 +28,8 @@ _STEP = 1.0
 """Seconds from one reading to the next, about."""
 _NAMED = 3
 """Hooks that a sentence says are not read."""
+_MOST_ASKED = 3
+"""Hooks that are attached for what they tell of findings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         watched = _FindingsWatch(live)
         await watched.through(arguments.seconds)
         print(watched.as_json() if arguments.json else watched.as_text(every=arguments.all))
-        verdict(live, arguments, [snapshot.sample for snapshot in watched.there])
+        verdict(live, arguments, watched.last)
         if any(finding.alarming for finding in watched.wrong.findings):
             return WRONG
         if blindness := watched.blindness():
@@ -73,14 +77,21 @@ def _judged_by() -> str:
 
 
 class _FindingsWatch:
-    """The readings of one watch, which are judged as they come. there: those of the last one."""
+    """The readings of one watch, which are judged as they come."""
 
     def __init__(self, live: Live) -> None:
         self._live, self._begin, self._step = live, time.monotonic(), _STEP
-        self._trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
-        self._judgement: Judgement = judging(live.catalogue)
-        self.there: list[Snapshot] = []
-        self.wrong = FoundWrong()
+        self._judged = LiveJudgement(live)
+        self._asked: set[HookId] = set()
+
+    @property
+    def wrong(self) -> FoundWrong:
+        return self._judged.wrong
+
+    @property
+    def last(self) -> list[Sample]:
+        """The last reading."""
+        return [snapshot.sample for snapshot in self._judged.there]
 
     async def through(self, seconds: float) -> None:
         """Read at even times, the first at once and the last at the end."""
@@ -92,24 +103,31 @@ class _FindingsWatch:
             await self._read()
 
     async def _read(self) -> None:
-        live = self._live
-        samples = await live.read()
-        self.there = [self._trails[s.status.id.hook].snapshot(s) for s in samples]
-        self.wrong = found(self._judgement, self.there, live.statuses(), live.rules())
+        self._judged.take(await self._live.read())
+        await self._ask_more()
+
+    async def _ask_more(self) -> None:
+        """Attach what tells more of what is wrong, such as whose calls fail."""
+        want = wants(self._judged.facts)
+        if want is None or want in self._asked or len(self._asked) == _MOST_ASKED:
+            return
+        self._asked.add(want)
+        with suppress(ProbeError):  # then nobody is named
+            await self._live.attach(want)
 
     def _usual_known_in(self) -> float:
         """Return the seconds until what is usual is known; 0: it is."""
-        return self._judgement.facts.learning(needs()) * self._step
+        return self._judged.facts.learning(needs()) * self._step
 
     # -- what is said ----------------------------------------------------------------------------
 
     def as_json(self) -> str:
-        facts = self._judgement.facts
+        facts = self._judged.facts
         once = [snapshot.status for snapshot in read_once(facts)]
         wall = facts.wall or time.time()
         return dumps(
             {
-                **beginning(self._live.host, wall, self._step if self.there else None),
+                **beginning(self._live.host, wall, self._step if self.last else None),
                 "findings": self.wrong.as_json(),
                 "blind": blind_json(blind(facts), once),
                 "watched": round(time.monotonic() - self._begin, 3),
@@ -132,7 +150,7 @@ class _FindingsWatch:
 
     def blindness(self) -> str:
         """Return why it could not be told whether something is wrong; "" if it could."""
-        facts = self._judgement.facts
+        facts = self._judged.facts
         said = [words.unread(status) for status in blind(facts)]
         if not said and any(read_once(facts)):
             said = ["everything was read only once: watch for longer (--for 3)"]

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         hits.take(live.rules())
         judgement = judging(live.catalogue)
         began = [Snapshot.between(_hook(live, s), None, s) for s in before]
-        found(judgement, began, live.statuses(), live.rules())
+        found(judgement, began, live.rules())
         await asyncio.sleep(arguments.seconds)
         after = await live.read()
         # What appeared during the run has no earlier sample: its rates are unknown.
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         wall = max((s.wall for s in after), default=time.time())
-        wrong = found(judgement, snapshots, live.statuses(), live.rules())
+        wrong = found(judgement, snapshots, live.rules())
         shown = PrintedMoment(
             live.host, wall, arguments.seconds, snapshots, live.rules(), since, wrong
         )

@@ -177,7 +177,7 @@ class _There:
 
 
 def _judge(judgement: Judgement, there: Sequence[Snapshot], tick: Tick) -> FoundWrong:
-    return found(judgement, there, tick.statuses, tick.rules, unknown)
+    return found(judgement, there, tick.rules, unknown)
 
 
 def _judge_before(judgement: Judgement, played: Recording, number: int) -> None:

@@ -12,7 +12,7 @@ from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Trail
 from probes.model import HookId, Sample
 from tui.commands import _options
-from tui.commands._judging import found, judging
+from tui.commands._judging import found, judging, until_second
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
 
@@ -37,18 +37,19 @@ def run(arguments: argparse.Namespace) -> int:
         judgement = judging(live.catalogue)
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=arguments.count != 1, hits=Hits())
-        left = arguments.count
+        left, first = arguments.count, True
         while left is None or left > 0:
             samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            wrong = found(judgement, snapshots, live.statuses(), rules)
+            wrong = found(judgement, snapshots, rules)
             shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since, wrong)
             print(show(shown), flush=True)
             left = None if left is None else left - 1
             if left != 0:
-                await asyncio.sleep(live.until_next())
+                await asyncio.sleep(until_second(live) if first else live.until_next())
+                first = False
         return verdict(live, arguments, samples)
 
     return batch(make_live(arguments), watch)

@@ -23,7 +23,7 @@ def unknown(_: str) -> None:
 
 
 class FoundWrong(NamedTuple):
-    """What is found at a moment, and how to ask the host for its parameters."""
+    """The findings of a moment, and how to ask the host for its parameters."""
 
     findings: Sequence[Finding] = ()
     knob: Knob = unknown

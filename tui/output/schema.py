@@ -23,6 +23,12 @@ _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 _COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_PARTIES: tuple[Schema, ...] = (
+    {"program": _TEXT},
+    {"rule": _TEXT},
+    {"pid": _COUNT_OR_NULL, "comm": _TEXT_OR_NULL},
+)
+"""Those who take part in a finding."""
 
 
 def schema(hooks: Mapping[str, Hook]) -> Schema:
@@ -190,7 +196,7 @@ def _finding() -> Schema:
         "watched_since": {"type": "number"},
         "until": _NUMBER_OR_NULL,
         "ordinary": {"type": "boolean"},
-        "who": _array({"type": "object"}),
+        "who": _array({"anyOf": [_object(one) for one in _PARTIES]}),
         "where": _object(where),
         "evidence": _array(_object({"hook": _TEXT, "text": _TEXT, "value": _NUMBER_OR_NULL})),
         "next": _array(_TEXT),

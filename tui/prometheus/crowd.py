@@ -23,7 +23,7 @@ Busy = tuple[float, float]
 
 
 class RowLabels(Protocol):
-    """What is known of a hook's columns; a `totals.Shape` is one."""
+    """The labels of a hook's rows; a `totals.Shape` is one."""
 
     def labels_of(self, target: str | None, reading: Increments, row: int) -> Labels: ...
 

@@ -24,10 +24,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from probes.analysis.cases.finding import Finding
 from probes.model import Column, Enforced, Hook, HookId, Kind, Sample, Status
 from probes.source import Host
 from probes.units import Unit, printable
 from tui.prometheus.crowd import Labels
+from tui.prometheus.findings import finding_families
 from tui.prometheus.totals import ExportedRow, Shape, Totals
 
 LABELLED_ROWS = 25
@@ -76,6 +78,7 @@ class Exported(Collector):
         self._totals: dict[HookId, Totals] = {}
         self._latest: dict[HookId, Sample] = {}
         self._rules: tuple[Enforced, ...] = ()
+        self._wrong: tuple[Sequence[Finding], Sequence[Status]] = (), ()
         self._lock = threading.Lock()
 
     def take(self, samples: Iterable[Sample], rules: Iterable[Enforced] = ()) -> None:
@@ -90,9 +93,15 @@ class Exported(Collector):
                     self._totals[id] = Totals(self._shapes[id.hook], self._most)
                 self._totals[id].take(sample)
 
+    def judge(self, findings: Sequence[Finding], blind: Sequence[Status] = ()) -> None:
+        """Take what is wrong at the last reading, and which hooks are needed and not read."""
+        with self._lock:
+            self._wrong = findings, blind
+
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            families = [*self._about(), *self._hooks(), *self._dropping(), *self._rows()]
+            families = [*self._about(), *self._hooks(), *self._dropping()]
+            families += [*finding_families(*self._wrong), *self._rows()]
         yield from families
 
     # -- about ourselves -----------------------------------------------------------------------

@@ -31,7 +31,7 @@ _PAUSE = 0.1
 
 
 class Address(NamedTuple):
-    """Where to listen. host: a name or an address. port: 0 for any free one."""
+    """An address to listen on. host: a name or an address. port: 0 for any free one."""
 
     host: str
     port: int

@@ -104,6 +104,7 @@ class Monitor(TerminalApp):
         self.session = Session(source, figures, self._was_read, self.toast, limit=limit)
         self.session.use_bits(settled.units == "bits")
         self.session.use_ascii(either(ascii, settled.ascii, usual=False))
+        self.session.use_ordinary(settled.ordinary)
         sorts = first_sorts(every, self.fields, settled, self.problems.append)
         self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
         self._troubles = Troubles(self.session, self.place.panes)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Context(Protocol):
-    """All that an action may touch.
+    """The parts of the screen that an action may touch.
 
     session: hosts, collector, the live view, the view on the screen. place: pane, mode, the opened
     record; navigation changes it. time: live or recorded. fields: columns by pane.

@@ -84,7 +84,8 @@ def _sections(
 
 
 _MARKS = (
-    line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+    line(("   !  ", "bad"), "an alarm: somebody is harmed"),
+    line(("   ~  ", "warn"), "a notice: unusual, but nobody is known to be harmed"),
     line(("   ^  ", ""), "unusual compared with the last minutes; not necessarily wrong"),
     line(("   -  ", "muted"), "unknown (a new row, a reset counter, nothing in the last 10 s)"),
     line(("   ~  ", "muted"), "text is cut here; before a number: hooks on a lower rung"),

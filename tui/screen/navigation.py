@@ -87,7 +87,7 @@ class Navigation:
 
     # What a record leads to
 
-    def follow_lead(self, lead: tuple[str, object] | None) -> None:
+    def follow_lead(self, lead: tuple[str, Sequence[object]] | None) -> None:
         """Go to the pane and row that a record is about; Esc leads back."""
         found = self._place.named(lead[0]) if lead is not None else None
         if lead is None or found is None:
@@ -98,9 +98,9 @@ class Navigation:
         self._place.lead_from(came)
         table = self._renderer.table
         table.filter(None)
-        if lead[1] is not None:
+        if lead[1]:
             table.show(found.records(self._session.view))
-            table.select_key(lead[1])
+            table.select_key(*lead[1])
 
     # Hosts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from probes.analysis.cases import words
 from tui.screen.appearance import Appearance
 from tui.screen.groups import Groups
 from tui.screen.keymap import Keymap
@@ -15,7 +16,7 @@ from tui.screen.troubles import Troubles
 from tui.session.drop_rules import banner
 from tui.session.own_usage import OwnUsage
 from tui.session.session import Session
-from tui.table.fields import label
+from tui.table.fields import SIGNS, label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
@@ -184,7 +185,7 @@ class Renderer:
         pane, session = self._place.pane, self._session
         trouble = self._troubles.of(pane)
         if trouble is not None:
-            text = fit(f" ! {trouble.text}", self._app.size.width).rstrip()
+            text = fit(f" {SIGNS[trouble.role]} {trouble.text}", self._app.size.width).rstrip()
             return line((text, trouble.role))
         if session.source.host.privilege:
             return line((f" ~ {label(session.source.host.privilege)}", "warn"))
@@ -193,10 +194,8 @@ class Renderer:
         if not session.view.snapshots:
             return line((" waiting for the first numbers...", "muted"))
         left = session.view.learning(self._needs(pane)) * session.source.interval
-        if left:
-            text = f" nothing wrong so far: what is usual is known in {left:.0f} s"
-            return line((text, "muted"))
-        return line((" ok: nothing unusual here", "muted"))
+        more = words.ordinary(session.view.hidden()) if pane.case is not None else ""
+        return line((f" {words.calm(session.view.watched(), left)}{more}", "muted"))
 
     def _needs(self, pane: Pane) -> set[str]:
         """Return the hooks by which a pane is judged; the overview is by those of all."""

@@ -26,7 +26,7 @@ _MIN_LINES_FOR_BAR = 16
 
 
 class TimeControl(Protocol):
-    """What the keys for time do. Moments are numbers on the tape."""
+    """The work of the keys for time. Moments are numbers on the tape."""
 
     @property
     def at(self) -> int:
@@ -229,7 +229,7 @@ class RecordedTime:
                     collector.figures,
                 )
             if found is not None:
-                collector.recall(*found)
+                collector.recall(found)
 
         self._screen.carry_out(recalled())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from probes.analysis.cases.log import CaseLog
 from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
@@ -15,7 +17,7 @@ from probes.recording.tape import MOST_BYTES, Frame, Gathering, Tape, Timeline
 from probes.source import Source
 from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
-from tui.session.view import Decided, View
+from tui.session.view import Decided, View, new_log
 
 TAPE_SHARE = 0.12
 """The share of the memory bound that the last minutes may take."""
@@ -25,6 +27,15 @@ _TOO_BRIEF = 0.5
 """The share of the interval that a reading has to be after the one before to be judged by."""
 _RESTARTED_AFTER = 60.0
 """Seconds by which a reading may be older than another before its host counts as restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was before a moment of a recording: history, the hooks' own logs, and the cases."""
+
+    history: History
+    decided: dict[str, deque[Decided]]
+    log: CaseLog
 
 
 class Collector:
@@ -76,7 +87,7 @@ class Collector:
 
     def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
         remember(self.view.since, samples)
-        if self._gathering.has(hook):
+        if self._gathering.has(hook):  # the tick before this reading is complete
             self.view.log.take(self.view)
             self.close_tick()
         self._gathering.add(hook, samples)
@@ -100,7 +111,7 @@ class Collector:
         view, tick, known = self.view, timeline.at(number), self.view.history
         back = tick.time <= view.time
         view.snapshots.clear()
-        self._logs = {}
+        self._logs, log = {}, view.log
         view.decided, view.history = self._logs, History(self.figures)
         view.ticks = None
         view.since = dict(timeline.since(number))
@@ -112,22 +123,23 @@ class Collector:
         for hook, (trail, samples) in timeline.trails(number).items():
             self._trails[hook] = trail
             self._take(hook, trail.snapshots(samples))
+        view.log, self._gathering = new_log(), Gathering()
         if back:  # what it was before that moment is known already
-            view.history, view.ticks = known, known.until(tick.time)
+            view.history, view.ticks, view.log = known, known.until(tick.time), log
         view.wall, view.time = tick.wall, tick.time
 
-    def recall(self, history: History, logs: dict[str, deque[Decided]]) -> None:
-        """Set the history and logs before the moment that was jumped to."""
-        self._logs = self.view.decided = logs
-        self.view.history, self.view.ticks = history, None
+    def recall(self, known: Recalled) -> None:
+        """Set what was before the moment that was jumped to."""
+        view = self.view
+        self._logs = view.decided = known.decided
+        view.history, view.ticks, view.log = known.history, None, known.log
+        view.version += 1
 
     def close_tick(self) -> None:
-        """Add what was read since the previous tick to the tape, as a moment."""
+        """Add what was read since the previous tick to the tape, unless that is a recording's."""
         source, tape = self._source, self.tape
-        if not isinstance(tape, Tape):
-            return
         tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
-        if tick is not None:
+        if tick is not None and isinstance(tape, Tape):
             frame = tape.add(tick)
             if self.keep is not None:
                 self.keep(frame)
@@ -140,6 +152,8 @@ class Collector:
         self._there[hook] = there
         for snapshot in snapshots:
             sample = snapshot.sample
+            if sample.time <= view.time - _RESTARTED_AFTER:
+                view.log = new_log()
             if not view.time - _RESTARTED_AFTER < sample.time < view.time:
                 view.wall, view.time = sample.wall, sample.time
             if sample.log:

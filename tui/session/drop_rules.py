@@ -17,7 +17,7 @@ from tui.table.lines import Line, Span, fit, line, width_of
 
 
 class Offer(NamedTuple):
-    """What a row suggests to drop. texts: rules, the narrowest first; "" for the user to write."""
+    """A suggestion of what to drop. texts: rules, the narrowest first; "" for the user to write."""
 
     interface: str
     texts: tuple[str, ...] = ()

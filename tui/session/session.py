@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from probes.analysis.cases.ordinary import OrdinaryEntry
 from probes.analysis.history import Figure
 from probes.recording.reader import Recording
 from probes.recording.tape import Frame, Tape
@@ -83,6 +84,7 @@ class Session:
         limit: int | None = None,
     ) -> None:
         self._figures, self._changed, self._tell = figures, changed, tell
+        self._entries: tuple[OrdinaryEntry, ...] = ()
         self.limit = limit
         self.here = self._station(source)
         self.stations: tuple[Station, ...] = (self.here,)
@@ -110,6 +112,7 @@ class Session:
             self._tell(f"{name_of(source)}: {text}" if several else text, severity)
 
         collector = Collector(source, self._figures, changed, tell, limit=self.limit)
+        collector.view.entries = self._entries
         return Station(source, collector)
 
     @property
@@ -188,6 +191,17 @@ class Session:
     def use_ascii(self, ascii: bool) -> None:
         """Draw with ASCII alone, for terminals without UTF-8."""
         self.live.ascii = ascii
+
+    @property
+    def entries(self) -> tuple[OrdinaryEntry, ...]:
+        """What is ordinary here."""
+        return self._entries
+
+    def use_ordinary(self, entries: Iterable[OrdinaryEntry]) -> None:
+        """Set what is ordinary, on every host."""
+        self._entries = tuple(entries)
+        for view in (self.view, *(station.collector.view for station in self.stations)):
+            view.entries = self._entries
 
     def be_about(self, about: str) -> None:
         """Set what an inner pane is about in the view, and use the live view's units."""

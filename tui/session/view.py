@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from probes.analysis.cases.finding import Finding
+from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.judgement import cases
-from probes.analysis.cases.log import CaseLog
+from probes.analysis.cases.log import CaseLog, Turn
+from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
 from probes.analysis.facts import Facts
 from probes.model import Row
 
@@ -31,12 +32,18 @@ class Decided(NamedTuple):
     time: float = 0.0
 
 
-def _log() -> CaseLog:
+def new_log() -> CaseLog:
+    """Return a log of cases that knows nothing yet."""
     return CaseLog(cases)
 
 
 def _findings(view: View) -> Sequence[Finding]:
-    return view.log.at(view)
+    return view.log.at(view, ordinary(view.entries, view.wall))
+
+
+def _turns(view: View) -> Sequence[Turn]:
+    usual = ordinary(view.entries, view.wall)
+    return [turn for turn in view.log.turns(view) if not usual(turn.case)]
 
 
 @dataclass(slots=True)
@@ -44,7 +51,7 @@ class View(Facts):
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
-    about. log: the cases of the last minutes.
+    about. log: the cases of the last minutes. entries: what is ordinary here.
     """
 
     events: Sequence[Event] = ()
@@ -52,15 +59,28 @@ class View(Facts):
     bits: bool = False
     ascii: bool = False
     about: str = ""
-    log: CaseLog = field(default_factory=_log)
+    log: CaseLog = field(default_factory=new_log)
+    entries: tuple[OrdinaryEntry, ...] = ()
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong at this moment and what was before, the gravest first."""
         return self.once(_findings)
 
+    def hidden(self) -> int:
+        """Return how many cases of this moment are ordinary here."""
+        return sum(one.ordinary and one.state is not Progress.OVER for one in self.findings())
+
+    def watched(self) -> float:
+        """Return for how many seconds there have been readings until this moment."""
+        return max(self.time - min([s.time for s in self.since.values()], default=self.time), 0)
+
+    def turns(self) -> Sequence[Turn]:
+        """Return what began, eased and was over until this moment, the latest first."""
+        return self.once(_turns)
+
     def stamp(self) -> tuple[object, ...]:
         """Return what answers depend on."""
-        return *Facts.stamp(self), self.about, self.bits, self.ascii
+        return *Facts.stamp(self), self.about, self.bits, self.ascii, self.entries
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -12,13 +12,16 @@ from probes.model import Hook, Kind, Value
 from probes.units import Unit, printable, show
 from tui.table.lines import fit, width_of
 
+SIGNS = {"": " ", "warn": "~", "bad": "!"}
+"""What stands before a row, a tab and a sentence, by mark: unusual; somebody is harmed."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row of a table: values by field. key: its identity. name: as users know it.
 
     mark: "warn" or "bad" if something is wrong with it. row: the snapshot's row behind it. leads:
-    the pane, and the key of its row, that this one is about.
+    the pane that this one is about, and keys of rows there, the most telling first.
     """
 
     key: object
@@ -26,7 +29,7 @@ class TableRow:
     values: Mapping[str, Value]
     mark: str = ""
     row: SnapshotRow | None = None
-    leads: tuple[str, object] | None = None
+    leads: tuple[str, Sequence[object]] | None = None
 
     def number(self, name: str) -> float:
         value = self.values.get(name)

@@ -29,7 +29,7 @@ Finds = Callable[[list[str]], list[bool]]
 
 
 class Rows(Protocol):
-    """What records are made of. `column` returns None for a column that there is not."""
+    """The rows that records are made of. `column` returns None for a column that there is not."""
 
     def __len__(self) -> int: ...
 

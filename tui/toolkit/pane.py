@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.analysis.anomaly import Verdict
+from probes.analysis.cases.joined import Case
 from probes.analysis.history import Figure
 from probes.model import Hook, HookId
 from tui.session.drop_rules import Offer
@@ -39,6 +40,22 @@ class Worst(NamedTuple):
     weight: float = 0.0
 
 
+class Busiest(NamedTuple):
+    """A row as the overview shows it while the pane has no case: the busiest or slowest.
+
+    record: the pane's own, so that one can go there; its name is what is shown. figure, key: the
+    most telling history. amount: of the moment, 0 if there is nothing; now: the same in words. why:
+    by whom, in words.
+    """
+
+    record: TableRow
+    figure: Figure
+    key: Hashable
+    amount: float
+    now: str
+    why: str
+
+
 MOST_WORST = 8
 """Rows that the overview asks a pane for."""
 EVERY = "*"
@@ -57,11 +74,12 @@ class Pane:
     what to attach while its detail is open. reverse: sorted in descending order at first. few:
     rows are few, so the graphs get the space.
 
-    worst: its worst row for the overview, also if nothing is wrong, then others that are marked; at
-    most so many. needs: the hooks that it is made from; calm: the text there if it has none. kept:
+    busiest: its row for the overview while it has no case (what is wrong is told by cases). worst:
+    as long as it has no detector: its worst row, then others that are marked, at most so many.
+    needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
-    draw: drawn instead of the figures' graphs, for a width and height. wants: what to attach now,
-    while it is shown.
+    case: that which a row is about. draw: drawn instead of the figures' graphs, for a width and
+    height. wants: what to attach now, while it is shown.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
@@ -92,10 +110,12 @@ class Pane:
     offer: Callable[[TableRow], Offer | None] | None = None
     summary: Callable[[View], Span | None] | None = None
     empty: str = "nothing yet"
+    busiest: Callable[[View], Busiest | None] | None = None
     worst: Callable[[View, int], Sequence[Worst]] | None = None
     needs: tuple[str, ...] = ()
     kept: tuple[Figure, ...] = ()
     calm: str = ""
-    leads: Callable[[TableRow], tuple[str, object] | None] | None = None
+    leads: Callable[[TableRow], tuple[str, Sequence[object]] | None] | None = None
+    case: Callable[[View, TableRow], Case | None] | None = None
     draw: Callable[[View, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None

@@ -9,7 +9,7 @@ from tui.widgets.canvas import Canvas
 
 
 class Block(Canvas):
-    """As many of its lines as there is space for."""
+    """A block of lines, of which it shows as many as there is space for."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

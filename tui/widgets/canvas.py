@@ -20,7 +20,7 @@ from tui.terminal.shown import Shown
 
 
 class Canvases(Protocol):
-    """What a canvas needs of its app: the roles' styles, and how to draw."""
+    """The part of the app that a canvas needs: the roles' styles, and how to draw."""
 
     drawn: Drawing
 

@@ -9,7 +9,7 @@ from textual.geometry import Size
 from textual.message import Message
 
 from probes.units import Unit
-from tui.table.fields import Field, TableRow
+from tui.table.fields import SIGNS, Field, TableRow
 from tui.table.filters import Test
 from tui.table.lines import BLANK, Line, Span, fit, line, wrap
 from tui.table.order import in_order, index_of, worst_of
@@ -150,11 +150,12 @@ class LiveTable(Canvas):
         self.repaint()
         self.post_message(self.Selected())
 
-    def select_key(self, key: object) -> None:
-        """Select that record, if it is there."""
-        place = index_of(self._rows, key)
-        if place is not None:
-            self.select(place)
+    def select_key(self, *keys: object) -> None:
+        """Select the first of those records that is there, if any is."""
+        places = (index_of(self._rows, key) for key in keys)
+        found = next((place for place in places if place is not None), None)
+        if found is not None:
+            self.select(found)
 
     def follow(self) -> None:
         """Return to the top, and from there to what is wrong."""
@@ -258,7 +259,7 @@ class LiveTable(Canvas):
         ground = "selection" if chosen else ""
         arrow = (">" if self.ascii else "▸") if chosen else " "
         unusual = record.values.get("unusual") is not None
-        sign = "!" if record.mark else "^" if unusual else " "
+        sign = SIGNS[record.mark] if record.mark else "^" if unusual else " "
         head: list[Span] = [(arrow, "accent"), (sign, record.mark)]
         first = Line((*head, *self._cells(record, self._shown)), ground)
         if not self._under:
@@ -305,7 +306,7 @@ def _columns(fields: Sequence[Field], space: int) -> list[tuple[Field, int]]:
     while len(fields) > 1 and _width(fields) > space:
         fields.remove(max(reversed(fields), key=lambda f: f.rank))
     spare = space - _width(fields)
-    widths = {f.name: f.width for f in fields}
+    widths = {f.name: min(f.width, max(space, 1)) for f in fields}
     for f in sorted(fields, key=lambda f: f.rank):
         more = min(max(spare, 0), max(f.grow - f.width, 0))
         widths[f.name] += more

@@ -15,7 +15,7 @@ from tui.widgets.canvas import Canvas
 
 @dataclass(frozen=True, slots=True)
 class StatusFigures:
-    """What the line says. kernel_percent, own_percent: of one CPU, None until known.
+    """The figures of the line. kernel_percent, own_percent: of one CPU, None until known.
 
     own_bytes: memory of ebpftop's processes; limit: its bound. feed: the connection to another
     host. forgotten: rows that there is no memory for.

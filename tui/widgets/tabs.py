@@ -1,4 +1,4 @@
-"""The panes' names with their keys; a "!" marks one with trouble."""
+"""The panes' names with their keys; a "!" or "~" marks one with trouble."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from textual.events import Click
 from textual.message import Message
 
+from tui.table.fields import SIGNS
 from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
@@ -69,7 +70,7 @@ class Tabs(Canvas):
     def _tab(self, place: int, tab: Tab, most: int) -> list[Span]:
         left, right = ("[", "]") if tab.chosen else (" ", " ")
         role = "accent" if tab.chosen else "muted"
-        mark = ("!", tab.mark) if tab.mark else (" ", "")
+        mark = (SIGNS[tab.mark], tab.mark)
         title = tab.title if tab.chosen else tab.title[:most]
         return [(f"{left}{place} {title}".rstrip(), role), mark, (right, role)]
 

@@ -12,7 +12,7 @@ from probes.units import Unit
 
 
 class Gravity(IntEnum):
-    """How bad it is."""
+    """The gravity of a claim."""
 
     NOTICE = 1
     """Unusual, or not known to be usual; nobody is known to be harmed."""

@@ -10,7 +10,7 @@ from probes.analysis.cases.joined import Case
 
 
 class Progress(StrEnum):
-    """Whether a case goes on."""
+    """The state of a case: it goes on, eases, or is over."""
 
     NOW = "now"
     EASING = "easing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from math import log
 from typing import NamedTuple
 
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Who
@@ -73,15 +74,17 @@ class Case(NamedTuple):
         """What comes first has the greatest.
 
         Alarms before notices, what is not our own doing before what is, this host's before other
-        namespaces'; then by how many are struck, and by their share.
+        namespaces'; then by how many are struck and their share, in steps of four times, so that
+        rows do not change places with each count; then what began first.
         """
         struck = max(claim.struck for claim in self.claims)
+        harm = struck * (1.0 if self.share is None else self.share)
         return (
             self.severity,
             not self.head.own,
             not self.head.where.netns,
-            struck * (1.0 if self.share is None else self.share),
-            self.head.now,
+            round(log(1 + harm, 4)),
+            -(self.since or 0.0),
         )
 
 
@@ -89,6 +92,7 @@ def joined(claims: Iterable[Claim]) -> list[Case]:
     """Join claims that have a tie in common, also by way of a third; the gravest case first."""
     groups = _groups(list(claims))
     cases = [_case(group) for group in groups]
+    cases.sort(key=lambda case: case.head.id)
     cases.sort(key=lambda case: case.rank, reverse=True)
     return cases
 

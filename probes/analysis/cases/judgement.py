@@ -14,9 +14,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
-from probes.model import Enforced, Hook, State, Status
-
-_NOT_READ = (State.FAILED, State.DETACHED)
+from probes.model import UNREAD, Enforced, Hook, HookId, State, Status
 
 
 def cases(facts: Facts) -> list[Case]:
@@ -38,12 +36,23 @@ def needs() -> tuple[str, ...]:
     return tuple(dict.fromkeys(hook for detector in DETECTORS for hook in detector.needs))
 
 
+def wants(facts: Facts) -> HookId | None:
+    """Return the hook that would tell more of what is wrong, attached or not; None: none would.
+
+    It stays the same as long as that goes on, so that what it tells is not lost.
+    """
+    return next(filter(None, (detector.wants(facts) for detector in DETECTORS)), None)
+
+
 def blind(facts: Facts) -> list[Status]:
     """Return a status of each hook that is needed and not read."""
-    read = {s.id.hook for s in facts.statuses if s.state in (State.ATTACHED, State.PASSIVE)}
-    wanted = set(needs()) - read
-    lacking = [s for s in facts.statuses if s.id.hook in wanted and s.state in _NOT_READ]
-    return list({s.id.hook: s for s in lacking}.values())
+    needed = [s for s in facts.statuses if s.id.hook in needs()]
+    read = {s.id.hook for s in needed if not _is_unread(s)}
+    return list({s.id.hook: s for s in needed if s.id.hook not in read}.values())
+
+
+def _is_unread(status: Status) -> bool:
+    return status.state in (State.FAILED, State.DETACHED) or UNREAD in status.note
 
 
 def read_once(facts: Facts) -> list[Snapshot]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.facts import Facts
@@ -13,7 +15,11 @@ from probes.analysis.facts import Facts
 HOLD = 10.0
 """Seconds that a case has to be away to be over."""
 KEPT, MOST_KEPT = 900.0, 512
-"""Seconds after which a case that is over is forgotten; cases kept, at most."""
+"""Seconds after which a case that is over is forgotten; times of cases kept, at most."""
+BRIEF = 5.0
+"""Seconds of a notice that is worth a word when it is over."""
+_TIDY = 16
+"""Seconds between two looks for what is to be forgotten."""
 Ordinary = Callable[[Case], bool]
 """Tells whether somebody said that a case is ordinary here."""
 
@@ -22,15 +28,29 @@ Ordinary = Callable[[Case], bool]
 class _Spell:
     """A time in which a case went on. begin, seen: monotonic seconds, of the first and last time.
 
-    since: Unix seconds, None: from the first reading on. until: Unix seconds of `seen`.
+    begun, until: the same in Unix seconds. since: Unix seconds, None: from the first reading on.
     """
 
     case: Case
     begin: float
+    begun: float
     seen: float
     since: float | None
     watched: float
     until: float
+    peak: float
+
+
+class Turn(NamedTuple):
+    """A case that began, eased, or was over. wall: when, in Unix seconds.
+
+    seconds: how long it had gone on. peak: the greatest of it until now.
+    """
+
+    wall: float
+    state: Progress
+    case: Case
+    seconds: float
     peak: float
 
 
@@ -44,39 +64,55 @@ class CaseLog:
         self._cases = cases
         self._spells: dict[str, list[_Spell]] = {}
         self._first: tuple[float, float] | None = None
+        self._latest_taken = self._tidied = float("-inf")
+        self._number = 0
 
     def take(self, facts: Facts) -> None:
-        """Take note of what is wrong at this moment, which is later than those before."""
+        """Take note of what is wrong at this moment; nothing, if a later one was taken before."""
+        if facts.time < self._latest_taken:
+            return
+        self._latest_taken = facts.time
         if self._first is None:
             self._first = facts.time, facts.wall
         for case in self._cases(facts):
             self._note(case, facts)
-        self._forget(facts.time)
+        if self._number > MOST_KEPT or facts.time - self._tidied >= _TIDY:
+            self._forget(facts.time)
 
     def _note(self, case: Case, facts: Facts) -> None:
         spells = self._spells.setdefault(case.head.id, [])
+        now = case.head.now
         if spells and facts.time - spells[-1].seen <= HOLD:
             last = spells[-1]
             last.case, last.seen, last.until = case, facts.time, facts.wall
-            last.peak = max(last.peak, case.head.now)
+            last.peak = max(last.peak, now)
             return
-        since, begun = case.since, self._first
-        if since is None and begun is not None and facts.time - begun[0] > HOLD:
-            since = facts.wall  # it was not so when the watch began
-        watched = begun[1] if begun is not None else facts.wall
-        now = case.head.now
-        spells.append(_Spell(case, facts.time, facts.time, since, watched, facts.wall, now))
+        since, watched = self._since(case, facts)
+        spells.append(
+            _Spell(case, facts.time, facts.wall, facts.time, since, watched, facts.wall, now)
+        )
+        self._number += 1
+
+    def _since(self, case: Case, facts: Facts) -> tuple[float | None, float]:
+        """Return since when a case is that is seen for the first time, and the watch's beginning.
+
+        Without a beginning of its own it was so before, unless it was not when the watch began.
+        """
+        time, wall = self._first or (facts.time, facts.wall)
+        if case.since is None and facts.time - time > HOLD:
+            return facts.wall, wall
+        return case.since, wall
 
     def _forget(self, time: float) -> None:
-        if len(self._spells) <= MOST_KEPT and int(time) % 16:
-            return
-        for id, spells in list(self._spells.items()):
-            spells[:] = [spell for spell in spells if time - spell.seen <= KEPT]
+        self._tidied = time
+        every = [spell for spells in self._spells.values() for spell in spells]
+        every.sort(key=lambda spell: -spell.seen)
+        kept = {id(spell) for spell in every[:MOST_KEPT] if time - spell.seen <= KEPT}
+        self._number = len(kept)
+        for name, spells in list(self._spells.items()):
+            spells[:] = [spell for spell in spells if id(spell) in kept]
             if not spells:
-                del self._spells[id]
-        while len(self._spells) > MOST_KEPT:
-            oldest = min(self._spells, key=lambda id: self._spells[id][-1].seen)
-            del self._spells[oldest]
+                del self._spells[name]
 
     # -- asked for -----------------------------------------------------------------------------
 
@@ -97,18 +133,14 @@ class CaseLog:
         found = []
         for id, spells in self._spells.items():
             place = bisect_right(spells, time, key=lambda spell: spell.begin) - 1
-            if place >= 0 and time - spells[place].seen <= KEPT:
+            if place >= 0 and _tells(spells[place], time):
                 found.append((id, spells[place]))
         yield from sorted(found, key=lambda one: -one[1].begin)
 
     def _now(self, case: Case, facts: Facts, ordinary: bool) -> Finding:
-        spell = self._spell_at(case.head.id, facts.time)
-        now, begun = case.head.now, self._first
+        spell, now = self._spell_at(case.head.id, facts.time), case.head.now
         if spell is None:
-            watched = begun[1] if begun is not None else facts.wall
-            since = case.since
-            if since is None and begun is not None and facts.time - begun[0] > HOLD:
-                since = facts.wall
+            since, watched = self._since(case, facts)
             return Finding(case, Progress.NOW, since, watched, None, now, now, ordinary)
         peak = max(spell.peak, now) if facts.ticks is None else now
         return Finding(case, Progress.NOW, spell.since, spell.watched, None, now, peak, ordinary)
@@ -127,6 +159,37 @@ class CaseLog:
         if head.figure is not None and not over:
             values = facts.series(head.figure, head.key, 1)
             now = values[-1] if values else None
+        until = min(spell.until, facts.wall)
         return Finding(
-            spell.case, state, spell.since, spell.watched, spell.until, now, spell.peak, ordinary
+            spell.case, state, spell.since, spell.watched, until, now, spell.peak, ordinary
         )
+
+    def turns(self, facts: Facts) -> list[Turn]:
+        """Return what began, eased and was over until a moment, the latest first."""
+        there = {case.head.id for case in self._cases(facts)}
+        begun = [
+            (name in there and spell is spells[-1], spell)
+            for name, spells in self._spells.items()
+            for spell in spells
+            if spell.begin <= facts.time and _tells(spell, facts.time)
+        ]
+        found = [turn for goes_on, spell in begun for turn in _turns(spell, facts.time, goes_on)]
+        found.sort(key=lambda turn: -turn.wall)
+        return found
+
+
+def _tells(spell: _Spell, time: float) -> bool:
+    """Return whether it is told of: a notice of a moment is not, once it is over."""
+    if time - spell.seen <= HOLD:
+        return True
+    alarm = spell.case.severity is Gravity.ALARM
+    return time - spell.seen <= KEPT and (alarm or spell.seen - spell.begin >= BRIEF)
+
+
+def _turns(spell: _Spell, time: float, goes_on: bool) -> Iterator[Turn]:
+    begun = spell.begun if spell.since is None else min(spell.since, spell.begun)
+    yield Turn(begun, Progress.NOW, spell.case, 0.0, spell.peak)
+    over = time - spell.seen > HOLD
+    if over or (time > spell.seen and not goes_on):
+        state = Progress.OVER if over else Progress.EASING
+        yield Turn(spell.until, state, spell.case, spell.until - begun, spell.peak)

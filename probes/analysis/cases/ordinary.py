@@ -15,7 +15,7 @@ ANY = "*"
 
 
 class OrdinaryEntry(NamedTuple):
-    """What is ordinary here.
+    """A thing that is ordinary here.
 
     what: a case's id, in which one "*" stands for anything. who: names of processes, programs and
     rules, without pids and ids; others that take part make it a case again; empty: anybody. until:

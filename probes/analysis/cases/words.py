@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from probes import units
 from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.log import Turn
 from probes.model import Status
 from probes.units import Unit
 
@@ -25,8 +27,13 @@ def amount(value: float | None, unit: Unit) -> str:
 def share(finding: Finding) -> str:
     """Return "38%", or how many times the usual it is, or ""."""
     if finding.case.share is not None:
-        return units.percent(100 * finding.case.share)
+        return percent(finding.case.share)
     return times(finding.times)
+
+
+def percent(part: float) -> str:
+    """Return a share as people say it: "38%", "2.4%", "0.04%". part: of 1."""
+    return units.percent(100 * part) if part < 0.0995 else f"{100 * part:.0f}%"
 
 
 def times(factor: float | None) -> str:
@@ -44,7 +51,29 @@ def when(finding: Finding, now: float) -> str:
         return f"{clock(first)}-{clock(finding.until)}, {_seconds(finding.until - first)}"
     if begun is None:
         return f"since before {clock(finding.watched)}"
-    return f"since {clock(begun)}, {_seconds(now - begun)} ago"
+    return f"since {clock(begun)}, {ago(begun, now)}"
+
+
+def ago(wall: float, now: float) -> str:
+    """Return "26 s ago". Both: Unix seconds."""
+    return f"{_seconds(now - wall)} ago"
+
+
+def briefly(finding: Finding) -> str:
+    """Return the same in fewer words."""
+    begun = finding.watched if finding.since is None else finding.since
+    if finding.state is Progress.OVER and finding.until is not None:
+        return f"{clock(begun)}-{clock(finding.until)}"
+    return f"{'since' if finding.since is not None else 'before'} {clock(begun)}"
+
+
+def eased(finding: Finding) -> str:
+    """Return what an easing case was at most, and is at this moment: "was 38x, now 1.1x"."""
+    unit, usual = finding.case.head.unit, finding.usual
+    if usual and finding.now is not None:
+        return f"was {times(finding.peak / usual)}, now {times(finding.now / usual)}"
+    now = "" if finding.now is None else f", now {amount(finding.now, unit)}"
+    return f"was {amount(finding.peak, unit)}{now}"
 
 
 def _seconds(seconds: float) -> str:
@@ -80,6 +109,11 @@ def hidden(ordinary: int) -> str:
     return f"{ordinary} more {'is' if ordinary == 1 else 'are'} ordinary here"
 
 
+def ordinary(number: int) -> str:
+    """Return what follows a verdict: "; 1 ordinary", or ""."""
+    return f"; {number} ordinary" if number else ""
+
+
 def unread(status: Status) -> str:
     """Say that a hook is not read, and why."""
     why = status.refused[-1].why if status.refused else status.note
@@ -96,6 +130,16 @@ def clock(wall: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(wall))
 
 
+def turn(what: Turn) -> str:
+    """Return what began, eased or was over: "eth1 drops packets: over after 72 s"."""
+    head = what.case.head
+    if what.state is Progress.NOW:
+        return head.what
+    if what.state is Progress.EASING:
+        return f"{head.what}: it eases"
+    return f"{head.what}: over after {_seconds(what.seconds)}"
+
+
 def name(who: Who) -> str:
     """Return "checkout[2311]", "xdp_filter#412", or the rule."""
     if who.program is not None:
@@ -107,7 +151,12 @@ def name(who: Who) -> str:
 
 def names(finding: Finding, most: int = 2) -> str:
     """Name those who take part, and count the others."""
-    every = list(dict.fromkeys(map(name, finding.case.who)))
+    return listed(finding.case.who, most)
+
+
+def listed(who: Iterable[Who], most: int) -> str:
+    """Name so many of them, and count the others."""
+    every = list(dict.fromkeys(map(name, who)))
     more = f" +{len(every) - most}" if len(every) > most else ""
     return ", ".join(every[:most]) + more
 
@@ -127,5 +176,5 @@ def line(finding: Finding, now: float) -> str:
     if finding.state is Progress.NOW:
         said.append(amount(finding.now, head.unit))
     elif finding.state is Progress.EASING:
-        said.append(f"was {amount(finding.peak, head.unit)}, now {amount(finding.now, head.unit)}")
+        said.append(eased(finding))
     return f"{', '.join(said)}, {when(finding, now)}"

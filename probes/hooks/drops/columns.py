@@ -12,9 +12,10 @@ from probes.columns.groups import EqualRows, grouped, words_of
 from probes.columns.row_table import ColumnRows
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.counters import CounterUnit
-from probes.hooks.drops.holders import LISTED, Port, received
+from probes.hooks.drops.holders import LISTED, Port, of_socket
 from probes.hooks.drops.seen import SeenByPlace, SeenEntries, counted
-from probes.hooks.drops.traced import LOOPBACK, NO_ROUTE, Around, trait_of
+from probes.hooks.drops.traced import LOOPBACK, NO_ROUTE, TRAIT, Around, trait_of
+from probes.hooks.drops.ways import way_of
 from probes.kernel import kallsyms
 from probes.model import Entries, Row
 from probes.toolkit.decode import packet_protocol
@@ -46,6 +47,8 @@ class TracedColumns:
         """Return the rows of the entries of several maps, and what was seen, by place."""
         self._texts = shared_texts()
         found = {n: np.concatenate([t[n] for t in tables]) for n in (*_NUMBERS, "packets")}
+        found["way"] = found["trait"] >> 8
+        found["trait"] = found["trait"] & TRAIT
         places = self._places(found)
         interfaces = self._interfaces(found)
         reasons = _named(found["reason"], self._around.name_of)
@@ -96,6 +99,8 @@ class TracedColumns:
         at = groups.first
         merged = {name: array[at] for name, array in found.items()}
         merged["packets"] = groups.sums(found["packets"])
+        other = found["way"] != merged["way"][groups.of]
+        merged["way"] = np.where(np.bincount(groups.of, other, len(at)) > 0, 0, merged["way"])
         return merged, {n: array[at] for n, array in zip(_TEXTS, numbers, strict=True)}
 
     def _traits(self, traits: NDArray[Any], reasons: _Called) -> NDArray[Any]:
@@ -106,23 +111,34 @@ class TracedColumns:
 
     def _held(self, merged: Arrays, texts: Arrays) -> tuple[Cells, Cells]:
         """Return name and number of the process that holds the socket which a packet reached."""
-        all, received_by = self._texts.all, texts["reason"]
-        distinct, of = np.unique(received_by, return_inverse=True)
-        reached = np.array([received(all[number]) for number in distinct.tolist()], bool)
         here = (merged["netns"] == self._around.own) & (merged["port"] != 0)
-        at = np.flatnonzero(here & reached[of.reshape(-1)])
+        at = np.flatnonzero(here & self._reached(merged, texts))
         ports, groups = self._ports(texts["protocol"][at], merged["port"][at])
         sums = groups.sums(merged["packets"][at]).tolist()
         holders = self._around.holders
         holders.look({p: n for p, n in zip(ports, sums, strict=True) if p[0] in LISTED})
         owners = holders.of_all(ports)
-        pids, known = np.zeros(len(of), "i8"), np.zeros(len(of), bool)
-        names = np.full(len(of), self._texts.of([""])[0])
+        pids, known = np.zeros(len(here), "i8"), np.zeros(len(here), bool)
+        names = np.full(len(here), self._texts.of([""])[0])
         if owners:
             names[at] = self._texts.of([o.comm if o else "" for o in owners])[groups.of]
             pids[at] = np.array([o.pid if o else 0 for o in owners], "i8")[groups.of]
             known[at] = np.array([o is not None for o in owners], bool)[groups.of]
         return self._texts.coded(names), NumberCells(pids, known)
+
+    def _reached(self, merged: Arrays, texts: Arrays) -> NDArray[np.bool_]:
+        """Return which packets a socket here was to receive."""
+        groups = grouped(words_of(texts["reason"], merged["way"], texts["interface"]))
+        at, all = groups.first, self._texts.all
+        kinds = zip(
+            texts["reason"][at].tolist(), merged["way"][at].tolist(),
+            texts["interface"][at].tolist(), strict=True,
+        )  # fmt: skip
+        found = [
+            of_socket(all[reason], way_of(way << 8), all[name], self._around.forwarding)
+            for reason, way, name in kinds
+        ]
+        return np.array(found, bool)[groups.of]
 
     def _ports(self, protocols: NDArray[Any], ports: NDArray[Any]) -> tuple[list[Port], EqualRows]:
         groups = grouped(words_of(protocols, ports))
@@ -147,8 +163,14 @@ class TracedColumns:
                 NumberCells(netns, netns != self._around.own),
                 NumberCells(merged["ifindex"]),
                 NumberCells(merged["device"]),
+                self._ways(merged["way"]),
+                _nothing(len(packets)),
+                _nothing(len(packets)),
             )
         )
+
+    def _ways(self, ways: NDArray[Any]) -> CodedCells:
+        return self._texts.by_values(lambda way: way_of(way << 8), ways)
 
     def _seen(self, found: Arrays, reasons: _Called, places: _Called) -> SeenEntries:
         """Return the entries that a counter includes."""
@@ -181,6 +203,10 @@ class TracedColumns:
     def _joined(self, cells: Cells, values: Sequence[Any]) -> Cells:
         texts = isinstance(cells, CodedCells)
         return joined(cells, self._texts.cells(values) if texts else cells_of(values))
+
+
+def _nothing(number: int) -> NumberCells:
+    return NumberCells(np.zeros(number, "i8"), np.zeros(number, bool))
 
 
 def _named(numbers: NDArray[Any], name: Any) -> _Called:

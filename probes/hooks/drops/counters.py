@@ -23,7 +23,7 @@ from probes.kernel.net_namespaces import NetNamespaces, cookie, of_process
 
 
 class CounterUnit(StrEnum):
-    """What the number in a row counts."""
+    """The unit of the number in a row."""
 
     PACKETS = "packets"
     """Packets that no other row has."""
@@ -34,7 +34,7 @@ class CounterUnit(StrEnum):
 
 
 class Freeing(StrEnum):
-    """Whether the kernel frees the packets that a counter counts as dropped (kfree_skb)."""
+    """The part of a counter's dropped packets that the kernel frees as such (kfree_skb)."""
 
     NONE = "none"
     SOME = "some"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 from probes.errors import ProbeError
+from probes.hooks.drops.ways import CAME, IN
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Receiver
 from probes.kernel.procfs import Owner, SocketOwners
@@ -24,9 +25,25 @@ _RECEIVING = frozenset(
 )
 
 
+_NOBODYS = frozenset({"-", "NO_SOCKET", "NOT_SPECIFIED", "QUEUE_PURGE", "SOCKET_CLOSE"})
+"""Reasons of which nobody has the port, or of which that is not known."""
+
+
 def received(reason: str) -> bool:
     """Return whether a socket was about to receive it: then its destination port is a local one."""
     return reason in _RECEIVING or reason.startswith("TCP_")
+
+
+def of_socket(reason: str, way: str, interface: str, forwards: Callable[[str], bool]) -> bool:
+    """Return whether the destination port was a local one: a socket's, or what it was to reach.
+
+    A packet that goes out, or on to another host, has a port of that host.
+    """
+    if received(reason):
+        return True
+    if way not in (IN, CAME) or reason in _NOBODYS:
+        return False
+    return way == IN or not forwards(interface)
 
 
 class SocketHolders:
@@ -67,7 +84,9 @@ class SocketHolders:
     def _list(self, protocol: str, ports: Collection[int]) -> None:
         with suppress(ProbeError):
             sockets = _LISTS[protocol]()
-            for port in ports:
-                inodes = frozenset(s.inode for s in sockets if s.port == port and s.inode)
-                if inodes:
-                    self._inodes[protocol, port] = inodes
+            found: dict[int, set[int]] = {}
+            for s in sockets:
+                if s.inode and s.port in ports:
+                    found.setdefault(s.port, set()).add(s.inode)
+            for port, inodes in found.items():
+                self._inodes[protocol, port] = frozenset(inodes)

@@ -117,6 +117,21 @@ HOOK = Hook(
             hidden=True,
             label=False,
         ),
+        level(
+            "way",
+            "Way",
+            "in: for this host; came: not routed yet; through: to be sent on; out: made here; or -",
+            width=7,
+            label=False,
+        ),
+        level(
+            "waiting",
+            "Waiting",
+            "of a listener: connections that nobody has accepted yet, in both of the last readings",
+            Unit.NUMBER,
+            label=False,
+        ),
+        level("room", "Room", "how many of them may wait", Unit.NUMBER, label=False),
         derived(
             "meaning",
             "Meaning",

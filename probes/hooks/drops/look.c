@@ -4,5 +4,6 @@ INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
     describe(&key, skb);
     if (key.trait != RST && closed(skb))
         key.trait = CLOSED;
+    key.trait |= way_of(skb) << 8;
     count(&key);
 }

@@ -19,6 +19,18 @@ INLINE int closed(struct sk_buff *skb) {
     return GET(sk->__sk_common.skc_flags) & 1UL << SOCK_DEAD;
 }
 
+/* For this host; not routed yet; to be sent on; made here. */
+INLINE u32 way_of(struct sk_buff *skb) {
+    u32 goes_by = 0;
+    if (GET(skb->skb_iif) <= 0)
+        return OUT;
+    if (!GET(skb->_skb_refdst))
+        return CAME;
+    if (!netns_of_route(skb, &goes_by))
+        return UNKNOWN;
+    return goes_by == 1 /* LOOPBACK_IFINDEX */ ? IN : THROUGH;
+}
+
 INLINE void place(struct where *key, struct sk_buff *skb) {
     struct net_device *dev = GET(skb->dev);
     int came_by = GET(skb->skb_iif);

@@ -9,5 +9,6 @@ struct where {
     u64 location, device;
     u32 reason, ifindex, netns, protocol, port, trait;
 };
-enum trait { NOTHING, CLOSED, RST, GROUP, SYN };
+enum trait { NOTHING, CLOSED, RST, GROUP, SYN }; /* with the way in the next byte */
+enum way { UNKNOWN, IN, CAME, THROUGH, OUT };
 struct slot { u64 packets; };

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from probes.analysis import classes, drop_stages
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.devices import Device, Devices
-from probes.hooks.drops.holders import LISTED, Port, SocketHolders, received
+from probes.hooks.drops.holders import LISTED, Port, SocketHolders, of_socket
 from probes.hooks.drops.seen import Place, SeenByPlace, SeenDrops
 from probes.hooks.drops.untraced import packets_row
+from probes.hooks.drops.ways import NO_WAY, Forwarding, way_of
 from probes.kernel import kallsyms
 from probes.model import Flat, Row, Value
 from probes.toolkit.decode import packet_protocol
@@ -23,26 +24,29 @@ NO_ROUTE = "dst_discard_out"
 
 
 class Around(NamedTuple):
-    """What rows are made with. own: this network namespace. name_of: of a reason's number."""
+    """The context of a row. own: this network namespace. name_of: of a reason's number."""
 
     own: int
     name_of: Callable[[int], str]
     devices: Devices
     holders: SocketHolders
     seen: SeenDrops
+    forwarding: Forwarding = Forwarding()
 
 
 def traced_rows(found: list[Flat], around: Around) -> tuple[list[Row], SeenByPlace]:
     """Return the rows of a map's entries, and what was seen, by place."""
-    own, _, devices, holders, kept = around
+    own, _, devices, holders, kept, forwarding = around
     places = kallsyms.resolve({int(row[0]) for row in found})
     found = [_placed(row, places) for row in found]
     devices.look(_by_device(found, own))
     where = {at: devices.name(*at) for at in {(int(r[3]), int(r[1]), int(r[4])) for r in found}}
     rows: dict[tuple[Value, ...], int] = {}
+    ways: dict[tuple[Value, ...], str] = {}
     seen: dict[Flat, tuple[Place, int]] = {}
     ports: dict[tuple[Value, ...], Port] = {}
-    for location, device, reason, ifindex, netns, protocol, port, trait, packets in found:
+    for location, device, reason, ifindex, netns, protocol, port, mixed, packets in found:
+        trait, way = int(mixed) & TRAIT, way_of(int(mixed))
         why = around.name_of(int(reason))
         if why in drop_reasons.NOT_DROPPED:
             continue
@@ -52,20 +56,26 @@ def traced_rows(found: list[Flat], around: Around) -> tuple[list[Row], SeenByPla
             places[int(location)],
             packet_protocol(int(protocol)),
             int(port) or None,
-            trait_of(int(trait), why),
+            trait_of(trait, why),
             None if netns == own else int(netns),
             ifindex,
             device,
         )
         rows[key] = rows.get(key, 0) + int(packets)
+        ways[key] = way if ways.get(key, way) == way else NO_WAY
         at = int(netns) or own, why, places[int(location)], int(port) or None
         entry = location, device, reason, ifindex, netns, protocol, port, trait
         seen[entry] = at, packets + (seen[entry][1] if entry in seen else 0)
-        if int(netns) == own and port and received(why):
+        if int(netns) == own and port:
             ports[key] = packet_protocol(int(protocol)), int(port)
+    ports = {
+        key: port
+        for key, port in ports.items()
+        if of_socket(str(key[1]), ways[key], str(key[0]), forwarding)
+    }
     holders.look(_by_port(rows, ports))
     traced = [
-        packets_row((*key[:3], n, *key[3:6]), key[6:], holders.of(ports.get(key)))
+        packets_row((*key[:3], n, *key[3:6]), key[6:], holders.of(ports.get(key)), ways[key])
         for key, n in rows.items()
     ]
     return traced, kept.of(seen)
@@ -98,6 +108,8 @@ def _by_port(
     return found
 
 
+TRAIT = 0xFF
+"""Bits of the trait; those above tell the way."""
 _TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP, 4: classes.SYN}
 """Traits by their number in C."""
 

@@ -7,6 +7,7 @@ int dropped(u64 *ctx) {
     describe(&key, skb);
     if (key.trait != RST && closed(skb))
         key.trait = CLOSED;
+    key.trait |= way_of(skb) << 8;
     count(&key);
     return 0;
 }

@@ -39,9 +39,13 @@ static inline void tally(struct attempt *attempt, int error) {
         TALLY(slot, all, timed_out, 1);
     } else if (error == GAVE_UP) {
         TALLY(slot, all, gave_up, 1);
+    } else if (error == EADDRNOTAVAIL) {
+        TALLY(slot, all, no_port, 1);
     } else {
         TALLY(slot, all, other, 1);
     }
+    if (slot && error > 0)
+        slot->error = error;
     log_event(&event);
 }
 

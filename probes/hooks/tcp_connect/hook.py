@@ -130,8 +130,12 @@ HOOK = Hook(
         counter("unreachable", "Unreach", "EHOSTUNREACH, ENETUNREACH"),
         counter("timed_out", "Timeout", "ETIMEDOUT: the peer did not answer"),
         counter("gave_up", "Gave up", "closed by the process before an answer"),
+        counter("no_port", "No port", "EADDRNOTAVAIL: no local port was left"),
         counter("other", "Other", "failed with another errno"),
+        level("errno", "Errno", "errno of the latest failure; 0: none", Unit.NUMBER, field="error"),
         level("pending", "Pending", "attempts still under way", Unit.COUNT, field=None),
+        level("late", "Late", "those under way for a second or longer", Unit.COUNT, field=None),
+        level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
     ),

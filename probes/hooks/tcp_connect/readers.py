@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
 from probes.columns.row_table import ColumnRows
-from probes.hooks.tcp_connect.columns import completed
-from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets
+from probes.hooks.tcp_connect.columns import completed, empty_row
+from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, Waiting, Who
+from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
@@ -30,7 +31,7 @@ from probes.toolkit.readers import (
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
-FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
+FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")
 NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN was not sent within these nanoseconds failed within the call."""
 NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
@@ -43,11 +44,10 @@ _RESULTS = {
     101: "unreachable",
     113: "unreachable",
     110: "timed out",
+    99: "no local port",
     -1: "gave up",
 }
 
-Who = tuple[Value, ...]
-"""pid, comm, remote address and port."""
 Flow = tuple[str, int, str, int]
 """Local and remote address and port."""
 
@@ -61,31 +61,41 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     at = {c.name: i for i, c in enumerate(columns)}
     failures = itemgetter(*(at[name] for name in FAILURES))
     told = itemgetter(*(at[c] for c in ("connects", "established", "failed", "pending")))
-    key_of = _keys(rows)
+    key_of, empty = _keys(rows), empty_row(columns)
+    before = BegunBefore(
+        (address(attempt["raddr"]), attempt["rport"], int(attempt["at"]))
+        for attempt in (record(pending, entry) for entry in pending.rows())
+    )
 
-    def complete(made: Iterable[Row], waiting: Counter[Who]) -> Iterable[Row]:
+    def complete(made: Iterable[Row], waiting: Waiting) -> Iterable[Row]:
         """Add what has failed and what is under way.
 
         A row without any number is of an address whose link was not known at first.
         """
         if isinstance(made, ColumnRows):
-            many = completed(made, [c.name for c in columns], FAILURES, waiting)
+            many = completed(made, columns, FAILURES, waiting)
             if many is not None:
                 return many
-        return filter(None, [one(list(found), waiting) for found in made])
+        found = list(made)
+        missing = waiting.keys() - {row[:4] for row in found} if waiting else ()
+        found += [empty(who) for who in missing]
+        return filter(None, [one(list(row), waiting) for row in found])
 
-    def one(values: list[Value], waiting: Counter[Who]) -> Row:
+    def one(values: list[Value], waiting: Waiting) -> Row:
         values[at["failed"]] = sum(filter(None, failures(values)))
-        values[at["pending"]] = waiting.get(tuple(values[:4]), 0)
+        under_way = waiting.get(tuple(values[:4]), NOBODY)
+        values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = under_way.told()
         return tuple(values) if any(told(values)) else ()
 
     def read() -> Reading:
         log = _log(opening)
-        waiting: Counter[Who] = Counter()
+        waiting: Waiting = {}
         now = time.monotonic_ns()
+        for caller, begun in before.find():
+            waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
         for entry in pending.rows():
             attempt = record(pending, entry)
-            caller: Who = (
+            caller = (
                 attempt["pid"],
                 comm(attempt["comm"]),
                 address(attempt["raddr"]),
@@ -93,8 +103,9 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             )
             late = attempt["sent"] == _LATER
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
-            if (attempt["sent"] and not late) or now - int(attempt["at"]) < patience:
-                waiting[caller] += 1
+            age = max(now - int(attempt["at"]), 0)
+            if (attempt["sent"] and not late) or age < patience:
+                waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
             elif take(pending, entry):
                 for field in ("other", *("connects",) * late):
                     others.add(key_of(attempt), field)
@@ -149,7 +160,7 @@ class _ConnectPoll:
 
     def __init__(self) -> None:
         self.tallies: Tallies[Who] = Tallies()
-        self.pending: Counter[Who] = Counter()
+        self.under_way: Waiting = {}
         self._owners = SocketOwners()
         self._known: dict[Flow, Who] = {}
         self._waiting: set[Flow] = set()
@@ -168,11 +179,19 @@ class _ConnectPoll:
                 self._count(flow, connects=1, established=flow not in waiting)
         for flow in self._waiting - waiting:
             self._count(flow, established=flow in flows, other=flow not in flows)
-        self.pending = Counter([self._known[flow] for flow in waiting])
-        for caller in self.pending:
+        self.under_way = self._ages(waiting)
+        for caller in self.under_way:
             self.tallies.add(caller, {})
         self._known = {flow: self._known[flow] for flow in flows}
         self._waiting, self._first = waiting, False
+
+    def _ages(self, waiting: Collection[Flow]) -> Waiting:
+        begun = {_flow(one.socket): one.age_ns for one in connecting()} if waiting else {}
+        found: Waiting = {}
+        for flow in waiting:
+            who = self._known[flow]
+            found[who] = found.get(who, NOBODY).and_one(begun.get(flow, 0))
+        return found
 
     def _count(self, flow: Flow, **counts: int) -> None:
         self.tallies.add(self._known[flow], counts)
@@ -182,11 +201,11 @@ def _outgoing() -> dict[Flow, TcpSocket]:
     """Return the sockets whose local port has no listener: those that connected from here."""
     everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
     listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
-    return {
-        (scoped_here(s.laddr, s.ifindex), s.lport, scoped_here(s.raddr, s.ifindex), s.rport): s
-        for s in everything
-        if s.lport not in listening
-    }
+    return {_flow(s): s for s in everything if s.lport not in listening}
+
+
+def _flow(s: TcpSocket) -> Flow:
+    return scoped_here(s.laddr, s.ifindex), s.lport, scoped_here(s.raddr, s.ifindex), s.rport
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
@@ -195,8 +214,9 @@ def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
 
     def row(caller: Who, tally: Counter[str]) -> Row:
         known = dict(zip(("pid", "comm", "raddr", "rport"), caller, strict=True))
-        pending = poll.pending[caller]
-        return row_from(columns, {**known, **_told(tally), "pending": pending})
+        under_way = poll.under_way.get(caller, NOBODY).told()
+        waits = dict(zip(("pending", "late", "oldest_ns"), under_way, strict=True))
+        return row_from(columns, {**known, **_told(tally), **waits})
 
     def read() -> Reading:
         poll.look()

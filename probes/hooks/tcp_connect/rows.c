@@ -6,8 +6,8 @@ struct who {
     u8 raddr[24];
 };
 struct slot {
-    u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
-    u64 latency[40];
+    u64 connects, established, refused, unreachable, timed_out, gave_up, no_port, other, total_ns;
+    u64 latency[40], error;
 };
 struct attempt {
     u64 at;

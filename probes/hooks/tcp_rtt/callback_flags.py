@@ -30,7 +30,7 @@ _TOP = 1
 
 
 class FlagStage(IntEnum):
-    """What the iterator does with a connection that was open before; numbers are those of the C."""
+    """The iterator's step for a connection that was open before; numbers are those of the C."""
 
     ALONE = 0
     """It gives it the flags."""

@@ -21,7 +21,7 @@ _MOST_PLACES = 1 << 12
 
 
 class StackUse(Enum):
-    """What a program does with its stacks that forbids replacing a return address."""
+    """A use of its stacks by a program that forbids replacing a return address."""
 
     GO = "moves them"
     UNWINDS = "unwinds them when something is thrown"

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
+from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ _ONE = Struct("=BBBxIHH16s16sIII")
 _BOTH = Struct("=3xB48xI4x")
 # struct inet_diag_msg: family, state, ports, addresses, interface, cookie, uid, inode
 _MESSAGE = Struct("=BBxxHH16s16sIII12xII")
+# of the same message: SYNs that were repeated, and milliseconds until the next
+_TIMER = Struct("=3xB48xI")
 # struct tcp_info: rtt, rttvar, snd_cwnd, total_retrans, bytes_acked, bytes_received, segs_out,
 # segs_in, min_rtt, data_segs_in, data_segs_out, and delivered
 _INFO = Struct("=68xII4xI16xI16xQQII4xIII32xI")
@@ -132,7 +135,7 @@ def tcp_request(states: int) -> tuple[int, bytes]:
 
 
 class Ends(NamedTuple):
-    """What the kernel finds a socket of this network namespace by. Addresses: 16 bytes each.
+    """The ends by which the kernel finds a socket of this network namespace. Addresses: 16 bytes.
 
     ifindex: of the interface it is bound to. IPv4 addresses are IPv4-mapped ones.
     """
@@ -187,6 +190,45 @@ def udp_sockets() -> list[TcpSocket]:
             _tcp_socket,
         )
     ]
+
+
+class Connecting(NamedTuple):
+    """A socket in SYN_SENT, and for how long it has been there, in nanoseconds."""
+
+    socket: TcpSocket
+    age_ns: int
+
+
+def connecting() -> list[Connecting]:
+    """List the TCP sockets of this network namespace that wait for an answer to their SYN.
+
+    Raises ProbeError. Linux 2.6.14 with CONFIG_INET_TCP_DIAG.
+    """
+    linear = _linear_timeouts()
+
+    def waits(data: bytes, start: int, end: int) -> Connecting:
+        repeated, expires = _TIMER.unpack_from(data, start)
+        age = max(waited_ms(repeated, linear) - expires, 0)
+        return Connecting(_tcp_socket(data, start, end), age * 1_000_000)
+
+    request = tcp_request(mask(TcpState.SYN_SENT))
+    return nlsocket.dump(nlsocket.SOCK_DIAG, *request, waits)
+
+
+def waited_ms(repeated: int, linear: int) -> int:
+    """Return when the timer of a SYN that was repeated so often ends, in ms since the first.
+
+    It begins with a second, and doubles from one SYN to the next after the first `linear` ones.
+    """
+    return sum([min(1000 << max(n - linear, 0), 120_000) for n in range(min(repeated, 255) + 1)])
+
+
+def _linear_timeouts() -> int:
+    """Return net.ipv4.tcp_syn_linear_timeouts, which came with Linux 6.5; before, there were 0."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/tcp_syn_linear_timeouts").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 class Receiver(NamedTuple):

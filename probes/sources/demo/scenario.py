@@ -192,6 +192,13 @@ class PlayedDrop(NamedTuple):
     troubled: float = 0
 
 
+def _holder(drop: PlayedDrop) -> Values:
+    """Return who holds the socket that it was for."""
+    if drop.reason != "SOCKET_RCVBUFF":
+        return {"comm": "", "pid": None}
+    return {"comm": "rsyslogd", "pid": 811}
+
+
 DROPS = (
     PlayedDrop(
         "eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, flood.SOCKET
@@ -514,8 +521,9 @@ class Script:
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
-                    "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
+                    "trait": "-", **_holder(d), "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(d.interface, 0), "device": 0,
+                    "way": "in", "waiting": None, "room": None,
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -538,6 +546,7 @@ class Script:
                     "protocol": protocol, "dport": port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(interface, 0), "device": 0,
+                    "way": "came", "waiting": None, "room": None,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:
@@ -549,7 +558,7 @@ class Script:
             for comm, pid, share in CALLERS:
                 calls = self._calls(syscall, share, since, time)
                 if calls["calls"]:
-                    yield {"pid": pid, "comm": comm, **calls}
+                    yield {"pid": pid, "comm": comm, "errno": calls["worst_errno"], **calls}
 
     def _calls(self, s: Syscall, share: float, since: float, time: float) -> Values:
         calls = self._sum(f"calls {s.name}", lambda _: s.rate, since, time) * share
@@ -620,8 +629,11 @@ class Script:
                 "pid": c.pid, "comm": c.comm, "raddr": c.raddr, "rport": c.rport,
                 "connects": refused + timed_out + good, "established": good,
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
-                "timed_out": timed_out, "gave_up": 0, "other": 0,
+                "timed_out": timed_out, "gave_up": 0, "no_port": 0, "other": 0,
+                "errno": errno.ETIMEDOUT if timed_out else errno.ECONNREFUSED if refused else 0,
                 "pending": int(c.rate * 3) if waiting else 0,
+                "late": int(c.rate * 2) if waiting else 0,
+                "oldest_ns": 2_900_000_000 if waiting else None,
                 "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 
@@ -644,7 +656,7 @@ class Script:
             "rport": c.rport, "comm": c.comm, "pid": c.pid, "srtt_us": int(now),
             "min_us": int(c.rtt_us * 0.82), "last_us": int(now * 1.04),
             "rtt": _histogram(US_BUCKETS, (max(seen - late, 0), usual), (late, worst)),
-            "samples": int(seen), "retransmits": int(again),
+            "samples": int(seen), "retransmits": int(again), "sent": int(8 * seen + again),
             "from": "sock_ops",
         }  # fmt: skip
 

@@ -93,7 +93,7 @@ class _CutHook:
 
 
 class Ledger:
-    """What was cut for a budget (percent of one CPU), and when that is tried again."""
+    """The cuts made for a budget (percent of one CPU), and when each is tried again."""
 
     def __init__(self, budget: float) -> None:
         self._budget = budget

@@ -30,7 +30,7 @@ _INSTALL = (
 
 @dataclass(frozen=True, slots=True)
 class SshCommand:
-    """How to reach the other side. name: for display.
+    """A command that reaches the other side. name: for display.
 
     first: the command line that may ask for a password or about a host key, on the terminal. again:
     the one that must not, while the screen is there. own: what it adds to our environment.

@@ -40,25 +40,32 @@ pytestmark = pytest.mark.kernel
 FRAMES, LONG_FRAMES, CALLS, FAILING = 25, 7, 40, 13
 PATIENCE = 5.0
 """Seconds that what the kernel does by itself is waited for."""
-MEASURED = {"total_ns", "latency", "ns"}
+MEASURED = {"total_ns", "latency", "ns", "oldest_ns", "late"}
 """Columns of time, which no two runs have alike."""
 
-FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
+FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")
 COUNTED = ("connects", "established", "failed", *FAILURES, "timed")
 """Counters of an attempt; `timed` are those that have a time."""
 
 # What a rung does not tell as its hook's others do: (hook, rung) -> the change to their rows.
 DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
     # No callback for an attempt that sends no SYN: it is found out later, and why is not known.
-    ("tcp-connect", "sock_ops"): lambda row: (
-        row | {"other": row["other"] + row["unreachable"], "unreachable": 0}
-    ),
+    ("tcp-connect", "sock_ops"): lambda row: _without_reason(row),
     # Its qdisc counts drops; TCX needs none. A dump of qdiscs may be 50 ms older than the rung.
     ("tc-ingress", "clsact"): lambda row: row | {"dropped": 0},
     ("tc-ingress", "tcx"): lambda row: row | {"dropped": 0},
     ("drops", "btf-tracepoint-no-reason"): lambda row: row | {"reason": "-"},
     ("drops", "tracepoint-no-reason"): lambda row: row | {"reason": "-"},
 }
+
+
+def _without_reason(row: Values) -> Values:
+    """An attempt of tcp-connect that sent no SYN failed otherwise, by no known error."""
+    other = row["other"] + row["unreachable"] + row["no_port"]
+    told = {"other": other, "unreachable": 0, "no_port": 0}
+    if "errno" in row and not (row["refused"] or row["timed_out"]):
+        told["errno"] = 0
+    return row | told
 
 
 @pytest.fixture(autouse=True)
@@ -165,8 +172,13 @@ def test_tcp_connects_that_fail_within_the_call(
             ]
 
         rows = _agree(modules, record_property, "tcp-connect", tell)
-    found = {r["rport"]: (r["connects"], r["established"], r["gave_up"], r["other"]) for r in rows}
-    assert found == {195: (7, 4, 0, 3), 196: (3, 1, 0, 2), 197: (4, 0, 0, 4)}
+    names = ("connects", "established", "gave_up", "no_port", "other", "errno")
+    found = {r["rport"]: tuple([r[name] for name in names]) for r in rows}
+    assert found == {
+        195: (7, 4, 0, 3, 0, errno.EADDRNOTAVAIL),
+        196: (3, 1, 0, 2, 0, errno.EADDRNOTAVAIL),
+        197: (4, 0, 0, 0, 4, errno.EINVAL),
+    }
 
 
 def test_tcp_connects_by_every_way_there_is(modules: Modules) -> None:

@@ -157,7 +157,7 @@ def _same(
         for back in (0, 1, dice.randrange(150), dice.randrange(1000)):
             ticks = {"tcp-rtt": max(now - back, 0)} if back else None
             keys = [key for key in kept if back < 150 or key in present]
-            for key in dice.sample(keys, min(len(keys), 12)):
+            for key in dice.sample(keys, min(len(keys), 5)):
                 _same_row(history, plain, figure, other, key, ticks, dice.randrange(1, 900))
             for some in (last, earlier) if other.name in ("trip", "again") else ():
                 verdicts = history.verdicts(figure, some, ticks)
@@ -210,7 +210,7 @@ def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
         history.add("tcp-rtt", (last,))
         plain.add("tcp-rtt", (last,))
         earlier = last if earlier is None or now % 90 == 0 else earlier
-        if now % 13 == 0 or now < 5 or now == ticks:
+        if now % 19 == 0 or now < 5 or now == ticks:
             _same(now, history, plain, ours, theirs, last, earlier, dice)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 import pytest
 
@@ -11,9 +10,17 @@ from probes.columns.cells import cells_of
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import completed
 from probes.hooks.tcp_connect.readers import FAILURES
-from probes.model import Row, Value
+from probes.hooks.tcp_connect.waiting import LATE_NS, NOBODY, Waiting
+from probes.model import Column, Kind, Row, Value
 
-NAMES = ("pid", "comm", "raddr", "rport", "connects", "established", "failed", *FAILURES, "pending")
+UNDER_WAY = ("pending", "late", "oldest_ns")
+KEYS = ("pid", "comm", "raddr", "rport")
+COUNTERS = ("connects", "established", "failed", *FAILURES)
+COLUMNS = (
+    *(Column(name, name, kind=Kind.KEY) for name in KEYS),
+    *(Column(name, name, kind=Kind.COUNTER) for name in COUNTERS),
+    *(Column(name, name, kind=Kind.LEVEL) for name in UNDER_WAY),
+)
 
 
 def _rows(dice: random.Random) -> list[Row]:
@@ -21,16 +28,17 @@ def _rows(dice: random.Random) -> list[Row]:
         return dice.choice((0, 0, 0, 1, 7, None))
 
     keys = [(n % 40, f"w{n % 3}", f"10.0.0.{n % 7}", n) for n in range(200)]
-    return [(*key, *(count() for _ in NAMES[4:6]), None, *(count() for _ in FAILURES), None)
+    return [(*key, count(), count(), None, *(count() for _ in FAILURES), None, None, None)
             for key in [*keys, (None, "w1", "10.0.0.1", 5)]]  # fmt: skip
 
 
-def _one_by_one(rows: list[Row], waiting: Counter[tuple[Value, ...]]) -> list[Row]:
+def _one_by_one(rows: list[Row], waiting: Waiting) -> list[Row]:
     made = []
-    for row in rows:
-        values = dict(zip(NAMES, row, strict=True))
+    missing = [who for who in waiting if who not in {row[:4] for row in rows}]
+    for row in [*rows, *((*who, *(0,) * len(COUNTERS), None, None, None) for who in missing)]:
+        values = dict(zip((*KEYS, *COUNTERS, *UNDER_WAY), row, strict=True))
         values["failed"] = sum(n for f in FAILURES if isinstance(n := values[f], int))
-        values["pending"] = waiting[row[:4]]
+        values.update(zip(UNDER_WAY, waiting.get(row[:4], NOBODY).told(), strict=True))
         if any(values[name] for name in ("connects", "established", "failed", "pending")):
             made.append(tuple(values.values()))
     return made
@@ -40,17 +48,17 @@ def _one_by_one(rows: list[Row], waiting: Counter[tuple[Value, ...]]) -> list[Ro
 def test_what_failed_and_what_is_under_way_is_the_same(seed: int) -> None:
     dice = random.Random(seed)
     rows = _rows(dice)
-    waiting: Counter[tuple[Value, ...]] = Counter(
-        [row[:4] for row in dice.choices(rows, k=30)] + [(9999, "nobody", "::", 1)]
-    )
+    waiting: Waiting = {}
+    for who in [*(row[:4] for row in dice.choices(rows, k=30)), (9999, "nobody", "::", 1)]:
+        waiting[who] = waiting.get(who, NOBODY).and_one(dice.randrange(2 * LATE_NS))
     given = ColumnRows([cells_of(column) for column in zip(*rows, strict=True)])
-    made = completed(given, NAMES, FAILURES, waiting)
+    made = completed(given, COLUMNS, FAILURES, waiting)
     assert made is not None
     assert list(made) == _one_by_one(rows, waiting)
-    assert list(completed(given, NAMES, FAILURES, Counter()) or ()) == _one_by_one(rows, Counter())
+    assert list(completed(given, COLUMNS, FAILURES, {}) or ()) == _one_by_one(rows, {})
 
 
 def test_numbers_that_are_too_large_are_left_to_the_rows() -> None:
-    rows = [(1, "a", "::", 1, 1 << 62, 0, None, 0, 0, 0, 0, 0, None)]
+    rows = [(1, "a", "::", 1, 1 << 62, 0, None, *(0 for _ in FAILURES), None, None, None)]
     given = ColumnRows([cells_of(column) for column in zip(*rows, strict=True)])
-    assert completed(given, NAMES, FAILURES, Counter()) is None
+    assert completed(given, COLUMNS, FAILURES, {}) is None

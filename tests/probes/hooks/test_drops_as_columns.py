@@ -28,7 +28,7 @@ NUMBERS: Mapping[str, tuple[int, ...]] = {
     "location": tuple(range(8)), "device": (0, 0, 77), "reason": tuple(range(len(REASONS))),
     "ifindex": (0, 1, 2), "netns": (OWN, OWN, 0, 4026532218),
     "protocol": (0, 0x080006, 0x080011, 0x080600, 0x86DD3A), "port": (0, 80, 443),
-    "trait": (0, 1, 2, 3, 4, 9),
+    "trait": (0, 1, 2, 3, 4, 9, 0x100, 0x204, 0x300, 0x401, 0x9900),
 }  # fmt: skip
 
 
@@ -123,8 +123,25 @@ def test_rows_that_follow_have_their_texts() -> None:
     made, _ = many.rows([_entries(random.Random(2), 50, 10)])
     rows = list(made)
     more: list[Row] = [
-        ("-", "(others)", "-", 3, "-", None, "-", "", None, "packets", None, 0, 0),
-        ("-", "nobody listens", "UdpNoPorts", 1, "udp", 9, "-", "a", 5, "again", 7, 0, 0),
+        ("-", "(others)", "-", 3, "-", None, "-", "", None, "packets", None, 0, 0, "-", None, None),
+        (
+            "-",
+            "nobody listens",
+            "UdpNoPorts",
+            1,
+            "udp",
+            9,
+            "-",
+            "a",
+            5,
+            "again",
+            7,
+            0,
+            0,
+            "-",
+            3,
+            4,
+        ),
     ]
     assert list(many.followed_by(made, more)) == [*rows, *more]
     assert many.followed_by(made, []) is made

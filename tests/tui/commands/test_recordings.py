@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.analysis.cases.judgement import Judgement
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Trail
@@ -21,6 +22,7 @@ from tests.support.commands import COMMAND, ROOT, in_terminal
 from tests.support.recordings import HOST, demo_recording, demo_ticks, record
 from tests.support.warm import ebpftop
 from tui.output.document import document
+from tui.output.findings import FoundWrong
 from tui.output.formats import PrintedMoment, printer
 
 
@@ -39,19 +41,21 @@ async def test_what_is_printed_is_what_was_seen_then(tmp_path: Path) -> None:
     trails = {name: Trail(hook) for name, hook in catalogue().items()}
     since: dict[HookId, Sample] = {}
     tape, live, hits = Tape(catalogue()), [], Hits()
+    judgement, wrong = Judgement(catalogue()), []
     for tick in ticks:
         tape.add(tick)
         snapshots = []
         for hook, samples in tick.samples.items():
             remember(since, samples)
             snapshots += trails[hook].snapshots(samples)
-        live.append(document(HOST, tick.wall, 1.0, snapshots, tick.rules, since, hits))
+        wrong.append(FoundWrong(judgement.take(snapshots, (), tick.rules)))
+        live.append(document(HOST, tick.wall, 1.0, snapshots, tick.rules, since, hits, wrong[-1]))
     for n in (25, 0, 13, 9, 10, 20, 22):
         past, hits = list(tape.snapshots(n).values()), Hits()
         for _, tick in tape.window(n, Hits.BACK):
             hits.take(tick.rules)
-        said = document(HOST, ticks[n].wall, 1.0, past, ticks[n].rules, tape.since(n), hits)
-        assert said == live[n]
+        then = ticks[n].rules, tape.since(n), hits, wrong[n]
+        assert document(HOST, ticks[n].wall, 1.0, past, *then) == live[n]
     assert ebpftop("replay", str(recorded), "--json").stdout.splitlines() == live
     some = ebpftop("replay", str(recorded), "--json", "--at", "+20", "--count", "3")
     assert some.stdout.splitlines() == live[20:23]
@@ -77,7 +81,7 @@ def test_it_is_printed_as_csv_and_as_tables(recorded: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {line["time"] for line in lines} == {f"{1767312000 + n}.000" for n in range(65, 70)}
     table = ebpftop("replay", str(recorded), "--format", "table", "--at", "+40", "--count", "1")
-    assert table.stdout.startswith("DROPPING eth1: src 203.0.113.66 on tcx")
+    assert "\nDROPPING eth1: src 203.0.113.66 on tcx" in f"\n{table.stdout}"
     assert "packets lost:" in table.stdout
 
 

@@ -13,7 +13,7 @@ from probes.hooks import catalogue
 from probes.units import Unit
 from tests.support.calls_made import calls_of
 from tests.support.many_views import TwoViews, all_panes
-from tui.panes import overview
+from tui.panes.overview import pane as overview
 from tui.table.filters import parse
 from tui.table.order import in_order, index_of, worst_of
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from probes.analysis.cases.ordinary import OrdinaryEntry
 from probes.model import HookId, State
 from probes.source import Feed
 from probes.sources.demo.source import Demo
+from tests.support.one_trouble import FAILING, LOSS, one_trouble
 from tests.support.stage import settle, stage, text
 from tui.screen.actions.hosts import HostActions, cut_words
 from tui.session.past_view import beginnings
+
+__all__ = ["one_trouble"]
 
 
 class Far(Demo):
@@ -192,3 +198,18 @@ async def test_many_hosts_on_a_small_screen() -> None:
             app.navigation.show_host(place - 1)
             await settle(pilot)
             assert f"[{place} " in text(app)
+
+
+@pytest.mark.usefixtures("one_trouble")
+async def test_each_host_has_its_own_cases() -> None:
+    """And what is ordinary is so on all of them."""
+    app, _others = _staged("db1")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("1")
+        mine, theirs = (station.collector.view for station in app.session.stations)
+        assert mine.log is not theirs.log
+        for view in (mine, theirs):
+            assert [f.id for f in view.findings()] == [LOSS, FAILING]
+        app.session.use_ordinary([OrdinaryEntry("drops/*")])
+        assert [view.hidden() for view in (mine, theirs)] == [1, 1]

@@ -19,11 +19,13 @@ from probes.recording.tape import KEY_EVERY
 from probes.recording.writer import RecordingError
 from probes.sources.demo.source import Demo
 from probes.sources.replay import Replay
+from tests.support.one_trouble import FAILING, LOSS, one_trouble
 from tests.support.recordings import demo_ticks, record
 from tests.support.stage import Steps, everything, text
 from tui.output.document import document
 from tui.screen.app import Monitor
 
+__all__ = ["one_trouble"]
 PANES = ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"]
 
 
@@ -268,3 +270,37 @@ def test_where_nothing_can_be_read_it_is_said(recorded: Path) -> None:
             file.write(b"\xff" * 8)
     with pytest.raises(RecordingError, match="nothing from that time can be read"):
         Replay(timeline, begin=50)
+
+
+def _cases(app: Any) -> list[tuple[object, ...]]:
+    """What is said of cases, in order, and what the events below the table say of them."""
+    view = app.session.view
+    found = [(f.id, f.state, f.since, f.until, f.watched) for f in view.findings()]
+    return [*found, *((t.wall, t.state, t.case.head.id) for t in view.turns())]
+
+
+@pytest.mark.usefixtures("one_trouble")
+async def test_cases_are_those_that_a_watcher_would_have_seen(recorded: Path) -> None:
+    """After jumps forth and back, too: since when, easing, over."""
+    watched: dict[int, list[tuple[object, ...]]] = {}
+    async with replaying(recorded, 10, pane="overview") as (app, pilot):
+        for number in range(10, 100):
+            watched[number] = _cases(app)
+            await _go(app, pilot, 1)
+    states = {state for said in watched.values() for _, state, *_ in said}
+    assert states >= {"now", "easing", "over"}
+    async with replaying(recorded, 60, pane="overview") as (app, pilot):
+        for number in (60, 95, 40, 80, 30, 99, 75, 20):
+            app.time.go(number)
+            await _settle(app, pilot)
+            assert _cases(app) == watched[number], number
+        await _go(app, pilot, 30)
+        assert _cases(app) == watched[50], "played on from there"
+
+
+@pytest.mark.usefixtures("one_trouble")
+async def test_a_jump_says_at_once_what_is_wrong_there(recorded: Path) -> None:
+    """Since when is said once it is read."""
+    async with replaying(recorded, 20, pane="overview") as (app, _):
+        app.time.go(50)
+        assert [f.id for f in app.session.view.findings()] == [LOSS, FAILING]

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from probes.recording.bookmarks import Bookmark, Moment
+from tests.support.one_trouble import one_trouble
 from tests.support.stage import everything, playing, settle, step, text
 from tui.panes.syscalls import PANE as SYSCALLS
 from tui.session.past_view import beginnings, past_view
 from tui.session.view import clock
 from tui.widgets.time_bar import time_bar
 
+__all__ = ["one_trouble"]
 CALM_FIRST = {"ticks": 49}
 """The demo from its second second on: calm, then the incident."""
 
@@ -198,3 +200,31 @@ def test_what_grows_over_some_moments_begins_once() -> None:
         Bookmark(n, "event", "") for n in (5, 6)
     ]
     assert [m.number for m in beginnings(marks)] == [5, 30, 5, 6]
+
+
+@pytest.mark.usefixtures("one_trouble")
+async def test_the_past_has_the_cases_of_then() -> None:
+    """Also those of a moment whose case has long been over."""
+    async with playing(size=(120, 40), pane="overview", until=20, ticks=19) as (app, pilot):
+        seen = {}
+        for _ in range(75):
+            view = app.session.live
+            seen[view.wall] = [(f.id, f.state, f.since, f.until) for f in view.findings()]
+            await step(pilot)
+        collector = app.session.collector
+        for number in range(collector.tape.first + 20, collector.tape.end):
+            past = past_view(app.session.live, collector.tape, number)
+            then = [(f.id, f.state, f.since, f.until) for f in past.findings()]
+            assert then == seen.get(past.wall, then)
+        assert [f.state for f in app.session.live.findings()] == ["over", "over"]
+
+
+@pytest.mark.usefixtures("one_trouble")
+async def test_what_is_frozen_stays_as_it_was() -> None:
+    """While the case eases and is over behind it."""
+    async with playing(size=(120, 40), pane="overview", **CALM_FIRST) as (app, pilot):
+        await _press(pilot, "space")
+        before = [(f.id, f.state, f.since, f.now) for f in app.session.view.findings()]
+        await step(pilot, 40)
+        assert [(f.id, f.state, f.since, f.now) for f in app.session.view.findings()] == before
+        assert [f.state for f in app.session.live.findings()] == ["over", "over"]

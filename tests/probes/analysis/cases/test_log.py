@@ -7,7 +7,7 @@ from dataclasses import replace
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
-from probes.analysis.cases.log import HOLD, KEPT, CaseLog
+from probes.analysis.cases.log import HOLD, KEPT, MOST_KEPT, CaseLog
 from probes.analysis.facts import Facts
 from probes.analysis.history import History
 from probes.units import Unit
@@ -102,3 +102,54 @@ def test_the_past_says_what_was_said_then() -> None:
     assert (over.state, over.until) == (Progress.OVER, WALL + BEGIN + 25)
     (again,) = told.at()
     assert (again.state, again.since) == (Progress.NOW, WALL + BEGIN + 66)
+
+
+def test_what_is_earlier_than_the_latest_moment_is_not_taken() -> None:
+    """A recording that was gone back in is read anew; until then it says what it knows."""
+    told = _Told()
+    told.run(20)
+    told.run(5, CLAIM)
+    told.facts.time -= 10
+    told.log.take(told.facts)
+    told.facts.time += 10
+    (found,) = told.at()
+    assert (found.state, found.since) == (Progress.NOW, WALL + BEGIN + 21)
+
+
+def test_it_says_what_began_eased_and_was_over() -> None:
+    """At the time of it; what goes on has only begun."""
+    told = _Told()
+    told.run(20)
+    told.run(5, CLAIM)
+    assert [t.state for t in told.log.turns(told.facts)] == [Progress.NOW]
+    told.run(2)
+    eased, begun = told.log.turns(told.facts)
+    assert (eased.state, eased.wall) == (Progress.EASING, WALL + BEGIN + 25)
+    assert (begun.state, begun.wall) == (Progress.NOW, WALL + BEGIN + 21)
+    told.run(int(HOLD))
+    assert [(t.state, t.seconds) for t in told.log.turns(told.facts)] == [
+        (Progress.OVER, 4),
+        (Progress.NOW, 0),
+    ]
+
+
+def test_as_much_is_kept_of_cases_that_come_and_go_as_of_many() -> None:
+    """Memory has a bound: the latest are kept."""
+    told = _Told()
+    for second in range(MOST_KEPT // 10):
+        told.run(1, *(replace(CLAIM, id=f"{second}/{n}") for n in range(20)))
+    kept = {one.id for one in told.at()}
+    assert len(kept) <= MOST_KEPT
+    assert f"{MOST_KEPT // 10 - 1}/0" in kept
+    assert "0/0" not in kept
+
+
+def test_a_notice_of_a_moment_is_no_news_once_it_is_over() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(2, replace(CLAIM, severity=Gravity.NOTICE), replace(CLAIM, id="alarm"))
+    told.run(5)
+    assert {one.id for one in told.at()} == {"a/b", "alarm"}
+    told.run(int(HOLD))
+    assert [one.id for one in told.at()] == ["alarm"]
+    assert {turn.case.head.id for turn in told.log.turns(told.facts)} == {"alarm"}

@@ -1,0 +1,97 @@
+"""Attempts under way: how many, since when, and those that began before the programs were there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from probes.errors import ProbeError
+from probes.kernel.netlink.sock_diag import Connecting, TcpSocket, connecting
+from probes.kernel.procfs import SocketOwners
+from probes.model import Value
+from probes.toolkit.links import scoped_here
+from probes.units import DASH
+
+LATE_NS = 1_000_000_000
+"""From here on an attempt is late: its SYN has been sent again."""
+_ALIKE_NS = 100_000_000
+"""Times that are no farther apart may be those of one attempt."""
+
+Who = tuple[Value, ...]
+"""pid, comm, remote address and port."""
+
+
+class UnderWay(NamedTuple):
+    """Attempts of a row that nobody has answered yet. late: of these, those from `LATE_NS` on.
+
+    oldest: nanoseconds.
+    """
+
+    pending: int = 0
+    late: int = 0
+    oldest: int = 0
+
+    def and_one(self, age: int) -> UnderWay:
+        """Return them and one more of this age."""
+        oldest = max(self.oldest, age)
+        return UnderWay(self.pending + 1, self.late + (age >= LATE_NS), oldest)
+
+    def told(self) -> tuple[int, int, int | None]:
+        """Return the values of the columns `pending`, `late` and `oldest_ns`."""
+        return self.pending, self.late, self.oldest if self.pending else None
+
+
+NOBODY = UnderWay()
+Waiting = dict[Who, UnderWay]
+"""What is under way, by the row's key."""
+
+
+class BegunBefore:
+    """Attempts in this network namespace that began before a program counted them.
+
+    They have no row in any map. known: address, port and beginning of those that have one.
+    Beginnings are monotonic nanoseconds. Where sock_diag tells nothing, there are none.
+    """
+
+    def __init__(self, known: Iterable[tuple[Value, Value, int]]) -> None:
+        self._owners = SocketOwners()
+        counted = Counter((raddr, rport, begun // _ALIKE_NS) for raddr, rport, begun in known)
+        self._begun: dict[int, int] = {}
+        now = time.monotonic_ns()
+        for socket, age in _connecting():
+            begun = now - age
+            about = range((begun - _ALIKE_NS) // _ALIKE_NS, (begun + _ALIKE_NS) // _ALIKE_NS + 1)
+            same = [(_raddr(socket), socket.rport, slot) for slot in about]
+            one = next((key for key in same if counted[key] > 0), None)
+            if one is None:
+                self._begun[socket.cookie] = begun
+            else:
+                counted[one] -= 1
+
+    def find(self) -> list[tuple[Who, int]]:
+        """Return who began those that go on, and when."""
+        if not self._begun:
+            return []
+        going = {one.socket.cookie: one.socket for one in _connecting()}
+        self._begun = {cookie: at for cookie, at in self._begun.items() if cookie in going}
+        whose = self._owners.find({going[cookie].inode for cookie in self._begun})
+        found: list[tuple[Who, int]] = []
+        for cookie, at in self._begun.items():
+            socket = going[cookie]
+            owner = whose.get(socket.inode)
+            pid, comm = (None, DASH) if owner is None else (owner.pid, owner.comm)
+            found.append(((pid, comm, _raddr(socket), socket.rport), at))
+        return found
+
+
+def _connecting() -> Sequence[Connecting]:
+    try:
+        return connecting()
+    except ProbeError:
+        return ()
+
+
+def _raddr(socket: TcpSocket) -> str:
+    return scoped_here(socket.raddr, socket.ifindex)
