@@ -21,6 +21,15 @@ PEERS = frozenset({
     "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT",
 })  # fmt: skip
 """Errnos that others cause."""
+PROCESS_SHARE, ALWAYS_SHARE, OFTEN = 0.5, 0.9, 20.0
+"""Shares of a process's own calls that have to fail, mostly; nearly all, and how often a second."""
+HARMFUL = frozenset({
+    "ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNABORTED",
+    "ECONNREFUSED", "EMSGSIZE", "EFBIG", "EADDRNOTAVAIL", "EADDRINUSE", "ETXTBSY", "EPROTO",
+})  # fmt: skip
+"""Errnos with which a process's work comes to nothing, where most of its calls fail so."""
+DENIED = frozenset({"EACCES", "EPERM"})
+"""Errnos that programs try for in vain: harm only where nearly all of a process's calls fail so."""
 LOOKED_FOR, LEAST_LOOKED_FOR = frozenset({"ENOENT"}), 50.0
 """Ordinary errnos of which unusually many are worth a look: something that was there has gone.
 
@@ -95,3 +104,35 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
     looked_for = row["top_errno"] in LOOKED_FOR
     many = row.rate("errors") >= max(LEAST_LOOKED_FOR, USUAL_SHARE * calls)
     return Badness.NOTICE if unusual and looked_for and many else Badness.CALM
+
+
+def suspicion(call: str, found: FailingCall) -> int:
+    """Return how much it is worth knowing whose calls these are: a share of all may hide one's.
+
+    0: nothing. Connects have a hook of their own, which tells who and where.
+    """
+    if found.errno is None:
+        return 0
+    if found.meaning.errno_class is ErrnoClass.GRAVE:
+        return 2 if found.by_errno and found.rate >= LEAST_GRAVE else 0
+    named = found.errno in HARMFUL or found.errno in DENIED
+    return int(named and found.rate >= LEAST and call != "connect")
+
+
+def badness_of_process(
+    call: str, errno: str | None, failures: float, calls: float, *, lasting: bool
+) -> bool:
+    """Return whether a process is harmed by the failures of its calls. Both a second.
+
+    errno: the latest; None: unknown. lasting: whether the call fails again and again.
+    """
+    if errno is None or not calls:
+        return False
+    share = failures / calls
+    if errno_meaning(call, errno).errno_class is ErrnoClass.GRAVE:
+        return failures >= LEAST_GRAVE and share >= GRAVE_SHARE
+    if not lasting or failures < LEAST or call == "connect":
+        return False
+    if errno in DENIED:
+        return share >= ALWAYS_SHARE and failures >= OFTEN
+    return errno in HARMFUL and share >= PROCESS_SHARE

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 from collections.abc import Callable
 
+from probes.analysis.errnos import ErrnoClass, errno_meaning
 from probes.kernel import syscall_table
 from probes.toolkit import (
     WHO,
     Gone,
     Hook,
+    Opening,
+    Reading,
     TargetKind,
     Unit,
     by_columns,
@@ -26,9 +30,11 @@ from probes.toolkit.syscalls_c import rungs, source
 _COUNT = (
     WHO
     + """
-struct slot { u64 calls, errors, total_ns; char comm[16]; u64 latency[40]; };
-struct sum { u64 calls, errors, total_ns, latency[40]; };
+struct slot { u64 calls, errors, failures, total_ns; char comm[16]; u64 error, latency[40]; };
+struct sum { u64 calls, errors, failures, total_ns, latency[40]; };
 BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
+/* Errnos of this call that are no ordinary answers. */
+BPF_TABLE("array", u32, u32, failing, 256);
 """
     + everything("struct sum")
     + """
@@ -44,8 +50,15 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
         TALLY(slot, all, total_ns, ns);
         TALLY(slot, all, latency[bucket], 1);
     }
-    if (result < 0 && result >= -4095)
+    if (result < 0 && result >= -4095) {
+        u32 error = -result, *fails = failing.lookup(&error);
         TALLY(slot, all, errors, 1);
+        if (fails && *fails) {
+            TALLY(slot, all, failures, 1);
+            if (slot)
+                slot->error = error;
+        }
+    }
 }
 """
 )
@@ -59,6 +72,18 @@ def _source(how: str) -> Callable[[str], str]:
         return source(_COUNT, how, only=number)
 
     return of
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    failing = opening.tables["failing"]
+    for number, name in errno.errorcode.items():
+        if errno_meaning(str(opening.target), name).errno_class is not ErrnoClass.ORDINARY:
+            failing.update((number,), (1,))
+    return by_columns()(opening)
+
+
+def _error(number: object) -> str | None:
+    return decode.errno_name(number) if isinstance(number, int) and number else None
 
 
 HOOK = Hook(
@@ -77,9 +102,11 @@ HOOK = Hook(
         ),
         counter("calls", "Calls", "calls that returned"),
         counter("errors", "Errors", "calls that returned an error"),
+        counter("failures", "Failures", "errors that are no ordinary answers, by errno"),
+        level("errno", "Errno", "the latest of these", field="error", decode=_error, width=10),
         *latency("latency", "time in the call"),
     ),
-    ladder=rungs(_source, by_columns()),
+    ladder=rungs(_source, _open),
     order=65,
     reads_with=(),
     target=TargetKind.SYSCALL,

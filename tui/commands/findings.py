@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from probes.analysis.cases import words
-from probes.analysis.cases.judgement import blind, needs, read_once
-from probes.model import Sample
+from probes.analysis.cases.judgement import blind, needs, read_once, wants
+from probes.errors import ProbeError
+from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._judging import LiveJudgement
 from tui.commands._run import UsageError, batch, make_live, say, verdict
@@ -26,6 +28,8 @@ _STEP = 1.0
 """Seconds from one reading to the next, about."""
 _NAMED = 3
 """Hooks that a sentence says are not read."""
+_MOST_ASKED = 3
+"""Hooks that are attached for what they tell of findings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +82,7 @@ class _FindingsWatch:
     def __init__(self, live: Live) -> None:
         self._live, self._begin, self._step = live, time.monotonic(), _STEP
         self._judged = LiveJudgement(live)
+        self._asked: set[HookId] = set()
 
     @property
     def wrong(self) -> FoundWrong:
@@ -99,6 +104,16 @@ class _FindingsWatch:
 
     async def _read(self) -> None:
         self._judged.take(await self._live.read())
+        await self._ask_more()
+
+    async def _ask_more(self) -> None:
+        """Attach what tells more of what is wrong, such as whose calls fail."""
+        want = wants(self._judged.facts)
+        if want is None or want in self._asked or len(self._asked) == _MOST_ASKED:
+            return
+        self._asked.add(want)
+        with suppress(ProbeError):  # then nobody is named
+            await self._live.attach(want)
 
     def _usual_known_in(self) -> float:
         """Return the seconds until what is usual is known; 0: it is."""

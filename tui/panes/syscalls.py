@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from heapq import nlargest
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from probes import units
-from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.anomaly import CALM, Verdict
 from probes.analysis.by_row import ByRow
-from probes.analysis.failing_calls import LEAST, LEAST_GRAVE, badness, failing_call
+from probes.analysis.cases.detectors.calls import ERRORS, SLOW, calls
+from probes.analysis.failing_calls import failing_call
 from probes.analysis.history import Figure
-from probes.analysis.many import SomeRows, near, rates_in
+from probes.analysis.many import SomeRows
+from probes.analysis.slow_calls import WAITING
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.columns.lexicon import Lexicon
 from probes.model import Hook, HookId, State
@@ -23,29 +22,12 @@ from tui.table.lines import Line, fit, line
 from tui.table.many_records import MARKS
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
+from tui.toolkit.claimed import trouble_of
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.pane import MOST_WORST, Pane, Trouble, Worst
+from tui.toolkit.pane import Busiest, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _LEXICON = Lexicon()
-_WAIT = frozenset({
-    "accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "futex",
-    "futex_waitv", "io_getevents", "io_uring_enter", "nanosleep", "pause", "poll", "ppoll",
-    "pselect6", "read", "recvfrom", "recvmmsg", "recvmsg", "restart_syscall", "rt_sigsuspend",
-    "rt_sigtimedwait", "select", "semop", "semtimedop", "wait4", "waitid", "connect", "flock",
-    "fcntl", "msgrcv", "mq_timedreceive", "pread64", "readv", "preadv",
-})  # fmt: skip
-"""Calls that may wait for others: their duration means nothing."""
-
-
-_FAILURES = Figure(
-    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", ByRow("errors", rate=True), wrong=True,
-    rule=Threshold(LEAST),
-)  # fmt: skip
-_SLOW = Figure(
-    "syscall-p99", "p99", Unit.NS, "syscalls", ByRow("p99_ns"),
-    rule=Threshold(1e6, times=5, absent=None),
-)  # fmt: skip
 
 
 def _records(view: View) -> list[TableRow]:
@@ -58,82 +40,34 @@ def _made(view: View) -> list[TableRow]:
 
 def _record(view: View, row: SnapshotRow) -> TableRow:
     values = values_of(row)
-    calls = row.rate("calls")
-    values["share"] = row.rate("errors") / calls * 100 if calls else None
+    made = row.rate("calls")
+    values["share"] = row.rate("errors") / made * 100 if made else None
     failing, slow = _verdicts(view, row)
-    mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
+    mark = MARKS[calls(view).marks.get(row.key, 0)]
     instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
     values |= noted(slow if failing.since is None else failing, instead)
     return TableRow(row.key, str(row["syscall"]), values, mark, row)
 
 
-def _mark(row: SnapshotRow, failing: Verdict) -> str:
-    """Return the mark for its errors."""
-    return MARKS[badness(row, unusual=failing.since is not None)]
-
-
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
     """Return the verdicts on its errors and its duration."""
-    slow = CALM if row["syscall"] in _WAIT else view.verdict(_SLOW, row.key)
-    return view.verdict(_FAILURES, row.key), slow
+    slow = CALM if row["syscall"] in WAITING else view.verdict(SLOW, row.key)
+    return view.verdict(ERRORS, row.key), slow
 
 
-class _Calls(NamedTuple):
-    """Calls that need a look. failing: the worst of those that fail, with the marks for that.
-
-    slow: with their verdicts.
-    """
-
-    failing: Sequence[tuple[SnapshotRow, str]]
-    slow: Sequence[tuple[SnapshotRow, Verdict]]
-
-
-def _looked(view: View) -> _Calls:
-    """Look at each call; most fail rarely, as usual."""
-    rows = view.rows("syscalls")
-    errors = rates_in(rows, "errors")
-    failing, stalling = near(view, _FAILURES), near(view, _SLOW)
-    marks = {
-        place: mark
-        for place, (row, rate) in enumerate(zip(rows, errors, strict=True))
-        if (rate >= LEAST_GRAVE or row.key in failing)
-        and (mark := _mark(row, view.verdict(_FAILURES, row.key)))
-    }
-    slow = [
-        (row, verdict)
-        for row in rows
-        if row.key in stalling and (verdict := _verdicts(view, row)[1]).since is not None
-    ]
-    some = [place for place, rate in enumerate(errors) if rate]
-    weights = {place: _weight(rows[place], marks.get(place, "")) for place in some}
-    worst = nlargest(MOST_WORST, some, key=weights.__getitem__)
-    return _Calls([(rows[place], marks.get(place, "")) for place in worst], slow)
+def _busiest(view: View) -> Busiest | None:
+    """Return the call that fails most, whether or not that is ordinary."""
+    row = max(view.rows("syscalls"), key=_weight, default=None)
+    if row is None or not row.rate("errors"):
+        return None
+    errors = row.rate("errors")
+    now, why = f"{units.count(errors)}/s", f"{_share(row)} of its calls"
+    return Busiest(_record(view, row), ERRORS, row.key, errors, now, why)
 
 
-def _worst(view: View, most: int) -> list[Worst]:
-    looked = view.once_read(_looked, "syscalls")
-    worst = looked.failing[:most]
-    some = [one for place, one in enumerate(worst) if one[1] or not place]
-    found = [_failing(view, row, mark) for row, mark in some]
-    found += [_stalling(view, row, verdict) for row, verdict in looked.slow]
-    return sorted(found, key=lambda f: -f.weight)[:most]
-
-
-def _weight(row: SnapshotRow, mark: str) -> float:
-    """Return how bad it is; greater is worse. Ordinary answers come after all that failed."""
-    rate = row.rates.get("failures")
-    rate = failing_call(row).rate if rate is None else rate
-    return rate + 1e-6 * row.rate("errors") + 1e6 * MARKS.index(mark)
-
-
-def _failing(view: View, row: SnapshotRow, mark: str) -> Worst:
-    verdict, record = view.verdict(_FAILURES, row.key), replace(_record(view, row), mark=mark)
-    found, errors = failing_call(row), row.rate("errors")
-    callers = _callers(view, record.name)
-    why = f"{_share(row)} of its calls{f', by {callers}' if callers else ''}"
-    does = "fails" if found.errno else "errors"
-    now = f"{units.count(found.rate if found.errno else errors)}/s"
-    return Worst(record, _FAILURES, row.key, verdict, does, now, why, _weight(row, mark))
+def _weight(row: SnapshotRow) -> float:
+    """Return how bad it is; ordinary answers come after all that failed."""
+    return row.rate("failures") + 1e-6 * row.rate("errors")
 
 
 def _share(row: SnapshotRow) -> str:
@@ -141,46 +75,13 @@ def _share(row: SnapshotRow) -> str:
     found = failing_call(row)
     if found.errno:
         return f"{found.errno} {units.percent(100 * found.by_errno)}"
-    errors, calls, percent = row.rate("errors"), row.rate("calls"), row["top_share"]
+    errors, made, percent = row.rate("errors"), row.rate("calls"), row["top_share"]
     most = errors * (percent / 100 if isinstance(percent, int | float) else 1)
-    return f"{row['top_errno']} {units.percent(100 * most / calls if calls else None)}"
-
-
-def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Worst:
-    record = replace(_record(view, row), mark="warn")
-    why = f"slow: mean {_time(record, 'mean_ns')}, p99 {_time(record, 'p99_ns')}"
-    now = units.duration(row.number("p99_ns"))
-    return Worst(record, _SLOW, row.key, verdict, "takes", now, why, 1e3 * verdict.now / 1e9)
-
-
-def _callers(view: View, syscall: str) -> str:
-    """Name the two processes with most errors, if they are known."""
-    snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
-    if snapshot is None:
-        return ""
-    rows = SomeRows.of(snapshot.rows, _LEXICON)
-    worst = rows.first(2, rows.rates("errors"))
-    return ", ".join([related.process(row) for row in worst if row.rate("errors")])
+    return f"{row['top_errno']} {units.percent(100 * most / made if made else None)}"
 
 
 def _trouble(view: View) -> Trouble | None:
-    looked = view.once_read(_looked, "syscalls")
-    failing = [(row, mark) for row, mark in looked.failing if mark]
-    if failing:
-        words = [f"{label(row['syscall'])}: {_words(row)}" for row, _ in failing[:2]]
-        return Trouble(failing[0][1], "; ".join(words))
-    if not looked.slow:
-        return None
-    row, _ = max(looked.slow, key=lambda one: one[1].now)
-    record = _record(view, row)
-    took = f"{label(record.name)} takes {_time(record, 'p99_ns')} (p99)"
-    return Trouble("warn", f"{took}, {record.text('unusual_words')}")
-
-
-def _words(row: SnapshotRow) -> str:
-    found = failing_call(row)
-    rate = found.rate if found.errno else row.rate("errors")
-    return f"{label(_share(row))} of its calls, {units.count(rate)} errors/s"
+    return trouble_of(calls(view).claims)
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
@@ -294,10 +195,10 @@ PANE = Pane(
     detail=_detail,
     figures=(
         Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", ByRow("calls", rate=True)),
-        _FAILURES,
-        _SLOW,
+        ERRORS,
+        SLOW,
     ),
-    worst=_worst,
+    busiest=_busiest,
     needs=("syscalls",),
     calm="no failing calls",
     while_open=lambda record: HookId("syscall-processes", record.name),

@@ -8,19 +8,22 @@ from typing import NamedTuple
 from probes.analysis.cases.claim import Claim
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
+from probes.model import HookId
 
 
 class Detector(NamedTuple):
     """One kind of trouble.
 
     claims: what is wrong at a moment, the worst first; at most `MOST`. needs: the hooks without
-    which it is blind. figures: whose history it asks for.
+    which it is blind. figures: whose history it asks for. wants: the hook that would tell more of
+    the worst, such as whose calls fail; None: nothing more.
     """
 
     name: str
     needs: tuple[str, ...]
     claims: Callable[[Facts], Sequence[Claim]]
     figures: tuple[Figure, ...] = ()
+    wants: Callable[[Facts], HookId | None] = lambda _: None
 
 
 MOST = 16

@@ -14,7 +14,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
-from probes.model import UNREAD, Enforced, Hook, State, Status
+from probes.model import UNREAD, Enforced, Hook, HookId, State, Status
 
 
 def cases(facts: Facts) -> list[Case]:
@@ -34,6 +34,14 @@ def figures() -> list[Figure]:
 def needs() -> tuple[str, ...]:
     """Return the hooks without which some trouble is not seen."""
     return tuple(dict.fromkeys(hook for detector in DETECTORS for hook in detector.needs))
+
+
+def wants(facts: Facts) -> HookId | None:
+    """Return the hook that would tell more of what is wrong, attached or not; None: none would.
+
+    It stays the same as long as that goes on, so that what it tells is not lost.
+    """
+    return next(filter(None, (detector.wants(facts) for detector in DETECTORS)), None)
 
 
 def blind(facts: Facts) -> list[Status]:

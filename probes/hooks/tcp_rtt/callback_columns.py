@@ -17,9 +17,9 @@ from probes.model import Column, Fields
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode", "lport", "rport")
+_MARKS = ("samples", "retransmits", "sent", "srtt_us", "min_us", "inode", "lport", "rport")
 """Fields of an entry of which one changes wherever any does; of ports, if it connects again."""
-_SETTLED = ("srtt_us", "min_us", "inode")
+_SETTLED = ("srtt_us", "min_us", "sent", "inode")
 """Fields that may move after the last callback."""
 _COPIED = ("laddr", "raddr", "lport", "rport", "retransmits", *_SETTLED)
 
@@ -62,12 +62,13 @@ class CallbackColumns:
         for place, s in zip(places, found, strict=True):
             if s is not None and s.info is not None:
                 least = s.info.min_rtt_us or 0
-                self._estimates[place] = s.info.rtt_us, least, s.inode
+                i = s.info
+                self._estimates[place] = i.rtt_us, least, i.data_segs_out, s.inode
                 self._settled[place] = True
 
     def inodes(self, entries: Fields) -> NDArray[Any]:
         """Return the inodes of what was taken."""
-        return np.where(self._settled, self._estimates[:, 2], entries["inode"])
+        return np.where(self._settled, self._estimates[:, -1], entries["inode"])
 
     def rows(
         self,

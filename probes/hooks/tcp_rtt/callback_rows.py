@@ -17,17 +17,18 @@ from probes.toolkit.readers import row_of
 
 _ENDS = ("laddr", "raddr", "lport", "rport")
 """Fields of an entry that stay, unless its socket connects again."""
-_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode")
+_MARKS = ("samples", "retransmits", "sent", "srtt_us", "min_us", "inode")
 """The other fields of which one changes wherever any does."""
-_MOVING = ("srtt_us", "min_us", "last_us", "rtt", "samples", "retransmits")
+_MOVING = ("srtt_us", "min_us", "last_us", "rtt", "samples", "retransmits", "sent")
 """Columns of a row that change while its ends stay, but for its holder."""
 
 
 class Estimate(NamedTuple):
-    """A connection's round trip as it stands now, and its inode."""
+    """A connection's round trip as it stands now, the segments it has sent, and its inode."""
 
     srtt_us: int
     min_us: int | None
+    sent: int
     inode: int
 
 
@@ -58,6 +59,7 @@ class CallbackRows:
         self._inode = _place(table, "inode")
         self._rest = self._at["pid"], self._at["comm"], self._at["from"]
         self._least = self._at["min_us"]
+        self._estimated = [self._at[name] for name in Estimate._fields[:-1]]
         self._moving = [(self._at[n], table.fields[n]) for n in _MOVING]
         self._known: dict[int, _Known] = {}
         self._entries: list[Flat] = []
@@ -85,7 +87,8 @@ class CallbackRows:
         for s in found:
             if s is not None and s.info is not None:
                 known = self._known[s.cookie]
-                known.settled = Estimate(s.info.rtt_us, s.info.min_rtt_us, s.inode)
+                i = s.info
+                known.settled = Estimate(i.rtt_us, i.min_rtt_us, i.data_segs_out, s.inode)
                 known.owner = _NOBODY  # so that the row is made anew
 
     def inodes(self) -> set[int]:
@@ -124,7 +127,8 @@ class CallbackRows:
             values[column] = entry[place]
         values[self._least] = minimum(values[self._least])
         if known.settled is not None:
-            values[self._at["srtt_us"]], values[self._least] = known.settled[:2]
+            for column, value in zip(self._estimated, known.settled, strict=False):
+                values[column] = value
         return self._held(values, "sock_ops", owner)
 
     def _held(self, values: list[Value], origin: str, owner: Owner | None) -> Row:

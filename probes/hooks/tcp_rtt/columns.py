@@ -16,7 +16,7 @@ from probes.toolkit.field_cells import cells_from
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FIELDS = ("cookie", "laddr", "lport", "raddr", "rport", "srtt_us", "min_us", "retransmits")
+_FIELDS = ("cookie", "laddr", "lport", "raddr", "rport", "srtt_us", "min_us", "retransmits", "sent")
 """What an iterator tells of a connection, by column: its C fields have the same names."""
 _MOST_OWNERS = 4096
 

@@ -152,6 +152,7 @@ HOOK = Hook(
         p99(Unit.US, quantile("rtt", 0.99, least="min_us")),
         counter("samples", "Samples", "RTT samples seen"),
         counter("retransmits", "Retrans", "segments retransmitted since the connection was opened"),
+        counter("sent", "Sent", "data segments sent since then, those retransmitted among them"),
         level("from", "From", "source of the round trip", field=None, width=9, label=False),
     ),
     ladder=(

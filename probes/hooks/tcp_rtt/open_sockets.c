@@ -4,7 +4,7 @@
 struct iteration { void *file; };
 struct iterated {
     u8 laddr[24], raddr[24];
-    u32 lport, rport, srtt_us, min_us, retransmits, unused;
+    u32 lport, rport, srtt_us, min_us, retransmits, sent;
     u64 cookie, inode;
 };
 
@@ -21,6 +21,7 @@ int iterated(u64 *ctx) {
     now.srtt_us = tcp->srtt_us >> 3;
     now.min_us = tcp->rtt_min.s[0].v;
     now.retransmits = tcp->total_retrans;
+    now.sent = tcp->data_segs_out;
     now.cookie = SOCKET_COOKIE(sk);
     socket = sk->sk_socket;
     if (socket)

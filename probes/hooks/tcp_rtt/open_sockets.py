@@ -43,11 +43,11 @@ PROGRAM = Program(
     ),
 )
 SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
-_ITERATED = Struct("=24s24sIIIII4xQQ")
-MEMBERS_TOLD = ("lport", "rport", "srtt_us", "min_us", "retransmits")
+_ITERATED = Struct("=24s24sIIIIIIQQ")
+MEMBERS_TOLD = ("lport", "rport", "srtt_us", "min_us", "retransmits", "sent")
 MEMBERS = (
     *[(end, "u1", (24,)) for end in ("laddr", "raddr")],
-    *[(name, "=u4") for name in ("lport", "rport", "srtt_us", "min_us", "retransmits", "_")],
+    *[(name, "=u4") for name in MEMBERS_TOLD],
     *[(name, "=u8") for name in ("cookie", "inode")],
 )
 
@@ -56,7 +56,8 @@ class OpenSocket(NamedTuple):
     """A connection.
 
     Round trips in microseconds, smoothed and the windowed minimum (None: no sample yet); segments
-    retransmitted since it was opened. inode: 0 where no process holds it.
+    retransmitted since it was opened, and data segments sent, those among them. inode: 0 where no
+    process holds it.
     """
 
     cookie: int
@@ -67,6 +68,7 @@ class OpenSocket(NamedTuple):
     srtt_us: int
     min_us: int | None
     retransmits: int
+    sent: int
     inode: int
 
 
@@ -124,7 +126,7 @@ class OpenSockets:
 
 def _iterated(data: bytes) -> Iterator[OpenSocket]:
     for laddr, raddr, lport, rport, *numbers, cookie, inode in _ITERATED.iter_unpack(data):
-        srtt, least, again = numbers
+        srtt, least, again, sent = numbers
         yield OpenSocket(
             cookie,
             decode.address(laddr),
@@ -134,6 +136,7 @@ def _iterated(data: bytes) -> Iterator[OpenSocket]:
             srtt,
             minimum(least),
             again,
+            sent,
             inode,
         )
 
@@ -159,5 +162,5 @@ def _told() -> Iterator[OpenSocket]:
             yield OpenSocket(
                 s.cookie, scoped_here(s.laddr, s.ifindex), s.lport,
                 scoped_here(s.raddr, s.ifindex), s.rport,
-                i.rtt_us, i.min_rtt_us, i.total_retrans, s.inode,
+                i.rtt_us, i.min_rtt_us, i.total_retrans, i.data_segs_out, s.inode,
             )  # fmt: skip

@@ -3,7 +3,7 @@
 struct slot {
     u8 laddr[24], raddr[24];
     u32 lport, rport, srtt_us, min_us, last_us, unused;
-    u64 samples, retransmits, rtt[BUCKETS];
+    u64 samples, retransmits, sent, rtt[BUCKETS];
 };
 BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until the socket is closed */
 

@@ -30,6 +30,7 @@ int watch(struct bpf_sock_ops *ctx) {
     srtt = READ(ctx->srtt_us) >> 3;
     sample = READ(ctx->args[0]);
     slot->retransmits = READ(ctx->total_retrans);
+    slot->sent = READ(ctx->data_segs_out);
     slot->srtt_us = srtt;
     slot->min_us = READ(ctx->rtt_min);
     if (op == BPF_SOCK_OPS_RTT_CB)

@@ -7,7 +7,7 @@ struct slot {
     u8 laddr[24], raddr[24];
     u32 lport, rport, srtt_us, min_us, last_us;
     u16 set, before; /* before: it was open when it was first seen */
-    u64 samples, retransmits, inode, rtt[BUCKETS];
+    u64 samples, retransmits, sent, inode, rtt[BUCKETS];
 };
 BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until the socket is closed */
 
@@ -42,6 +42,7 @@ static inline void estimated(struct bpf_sock_ops *ctx, struct slot *slot) {
     struct bpf_sock *sk = ctx->sk;
     struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
     slot->retransmits = READ(ctx->total_retrans);
+    slot->sent = READ(ctx->data_segs_out);
     slot->srtt_us = READ(ctx->srtt_us) >> 3;
     slot->min_us = READ(ctx->rtt_min);
     if (tcp)
@@ -98,6 +99,7 @@ static inline void tell(struct slot *to, struct tcp_sock *tcp) {
     to->srtt_us = tcp->srtt_us >> 3;
     to->min_us = tcp->rtt_min.s[0].v;
     to->retransmits = tcp->total_retrans;
+    to->sent = tcp->data_segs_out;
     to->inode = inode_of(tcp);
 }
 static inline void give_back(struct tcp_sock *tcp, struct slot *slot, u64 *cookie, u32 stays) {

@@ -18,6 +18,7 @@ int received(u64 *ctx) {
     slot->srtt_us = tcp->srtt_us >> 3;
     slot->min_us = tcp->rtt_min.s[0].v;
     slot->retransmits = tcp->total_retrans;
+    slot->sent = tcp->data_segs_out;
     sampled(slot, slot->srtt_us);
     return 0;
 }

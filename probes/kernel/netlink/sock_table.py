@@ -20,7 +20,7 @@ _PORTS = {"lport": (4, ">u2"), "rport": (6, ">u2")}
 _ADDRESSES = {"laddr": 8, "raddr": 24}
 _COOKIE = (44, 48)
 # struct tcp_info
-_INFO = {"srtt_us": 68, "retransmits": 100, "min_us": 148}
+_INFO = {"srtt_us": 68, "retransmits": 100, "min_us": 148, "sent": 156}
 SOCKETS = [
     *[(name, "u1", (16,)) for name in _ADDRESSES],
     *[(name, "=u4") for name in (*_PORTS, *_NUMBERS, *_INFO)],

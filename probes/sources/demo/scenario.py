@@ -551,7 +551,7 @@ class Script:
             for comm, pid, share in CALLERS:
                 calls = self._calls(syscall, share, since, time)
                 if calls["calls"]:
-                    yield {"pid": pid, "comm": comm, **calls}
+                    yield {"pid": pid, "comm": comm, "errno": calls["worst_errno"], **calls}
 
     def _calls(self, s: Syscall, share: float, since: float, time: float) -> Values:
         calls = self._sum(f"calls {s.name}", lambda _: s.rate, since, time) * share
@@ -649,7 +649,7 @@ class Script:
             "rport": c.rport, "comm": c.comm, "pid": c.pid, "srtt_us": int(now),
             "min_us": int(c.rtt_us * 0.82), "last_us": int(now * 1.04),
             "rtt": _histogram(US_BUCKETS, (max(seen - late, 0), usual), (late, worst)),
-            "samples": int(seen), "retransmits": int(again),
+            "samples": int(seen), "retransmits": int(again), "sent": int(8 * seen + again),
             "from": "sock_ops",
         }  # fmt: skip
 

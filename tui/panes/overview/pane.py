@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from probes.analysis.cases import judgement, words
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Progress
-from probes.model import HookId
 from probes.units import Unit
 from tui.panes.overview import calm_rows, case_rows
 from tui.panes.overview.overview_row import OverviewRow
@@ -107,14 +106,6 @@ def _turns(view: View) -> Iterator[Event]:
         yield Event(turn.wall, f"{SIGNS.get(role, '-')} {words.turn(turn)}", role)
 
 
-def _wants(view: View) -> HookId | None:
-    """Return the hook that tells whose calls fail, while the worst call is marked."""
-    for pane, one in calm_rows.unported(view):
-        if pane.name == "syscalls":
-            return HookId("syscall-processes", one.record.name)
-    return None
-
-
 def _detail(_view: View, record: TableRow, width: int) -> list[Line]:
     return [line(text) for text in wrap(record.text("why"), width)]
 
@@ -166,5 +157,5 @@ PANE = Pane(
     leads=lambda record: record.leads,
     case=case_rows.case_of,
     draw=_draw,
-    wants=_wants,
+    wants=judgement.wants,
 )

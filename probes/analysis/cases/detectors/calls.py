@@ -1,16 +1,324 @@
-"""System calls that fail or stall."""
+"""System calls that fail or stall: how much of them, by which errno, by whom."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from heapq import nlargest
+from typing import NamedTuple
 
-from probes.analysis.cases.claim import Claim
-from probes.analysis.cases.detector import Detector
+from probes import units
+from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.by_row import ByRow
+from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
+from probes.analysis.cases.detector import MOST, Detector
+from probes.analysis.errnos import ErrnoClass, ErrnoMeaning, errno_meaning
 from probes.analysis.facts import Facts
+from probes.analysis.failing_calls import (
+    LEAST,
+    LEAST_GRAVE,
+    LOOKED_FOR,
+    PEERS,
+    Badness,
+    FailingCall,
+    badness,
+    badness_of_process,
+    failing_call,
+    suspicion,
+)
+from probes.analysis.history import Figure
+from probes.analysis.many import SomeRows, near, rates_in
+from probes.analysis.slow_calls import LEAST_NS, SYNCING, WAITING, slowness
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.columns.lexicon import Lexicon
+from probes.model import HookId
+from probes.units import Unit
+
+HOOK, BY = "syscalls", "syscall-processes"
+ERRORS = Figure(
+    "syscall-errors", "errors/s", Unit.COUNT, HOOK, ByRow("errors", rate=True), wrong=True,
+    rule=Threshold(LEAST),
+)  # fmt: skip
+FAILURES = Figure(
+    "syscall-failures", "failures/s", Unit.COUNT, HOOK, ByRow("failures", rate=True), wrong=True,
+    rule=Threshold(LEAST),
+)  # fmt: skip
+SLOW = Figure(
+    "syscall-p99", "p99", Unit.NS, HOOK, ByRow("p99_ns"),
+    rule=Threshold(LEAST_NS, times=5, absent=None),
+)  # fmt: skip
+_LASTING = 3
+"""Ticks in which a call has to fail, where nothing but that tells that it is wrong."""
+_NAMED = 4
+"""Processes that are named."""
+_LEXICON = Lexicon()
 
 
-def _claims(_: Facts) -> Sequence[Claim]:
-    return ()
+class Calls(NamedTuple):
+    """System calls that fail or stall.
+
+    claims: the worst first. marks: how grave it is of a row, by its key; 0 of others.
+    """
+
+    claims: Sequence[Claim]
+    marks: Mapping[Hashable, int]
+    wanted: HookId | None
 
 
-DETECTOR = Detector("calls", (), _claims)
+def calls(facts: Facts) -> Calls:
+    """Return what is wrong with system calls; computed once for each reading."""
+    return facts.once_read(_judged, HOOK, BY)
+
+
+def _judged(facts: Facts) -> Calls:
+    found = [*_failing(facts), *_stalling(facts)]
+    claims = [one.claim for one in found if one.claim is not None]
+    claims.sort(key=lambda claim: (claim.severity, claim.struck), reverse=True)
+    marks: dict[Hashable, int] = {}
+    for claim in claims:
+        for row in claim.rows:
+            marks[row.key] = max(marks.get(row.key, 0), int(claim.severity))
+    wanted = max(found, key=lambda one: one.suspect, default=None)
+    return Calls(claims[:MOST], marks, wanted and HookId(BY, wanted.call))
+
+
+class _Suspect(NamedTuple):
+    """A call that is looked at. suspect: how much its processes are worth knowing.
+
+    claim: None while it is not known to be wrong.
+    """
+
+    call: str
+    suspect: tuple[float, ...]
+    claim: Claim | None
+
+
+# -- calls that fail -------------------------------------------------------------------------------
+
+
+class _Caller(NamedTuple):
+    """A process that makes a call. calls, failures: a second. mean: of the call, in ns."""
+
+    comm: str
+    pid: int
+    calls: float
+    failures: float
+    errno: str | None
+    mean: float
+
+    @property
+    def share(self) -> float:
+        return min(self.failures / self.calls, 1.0) if self.calls else 0.0
+
+    def who(self, rate: float) -> Who:
+        return Who(self.comm, self.pid, rate=rate)
+
+
+def _failing(facts: Facts) -> Iterator[_Suspect]:
+    rows = facts.rows(HOOK)
+    unusual = near(facts, ERRORS, FAILURES)
+    for row, errors in zip(rows, rates_in(rows, "errors"), strict=True):
+        if errors >= LEAST_GRAVE and (one := _failing_one(facts, row, unusual)) is not None:
+            yield one
+
+
+def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | None:
+    call, found, verdict = str(row["syscall"]), failing_call(row), CALM
+    figure = ERRORS if row.stored.get("failures") is None or not found.errno else FAILURES
+    if facts.past or row.key in unusual:  # type: ignore[operator]
+        verdict = facts.verdict(figure, row.key)
+    bad = badness(row, unusual=verdict.since is not None)
+    suspect = suspicion(call, found)
+    if not bad and not suspect:
+        return None
+    lasts = _lasts(facts, figure, row.key)
+    if bad is Badness.ALARM and verdict.since is None and not lasts and not _is_grave(found):
+        bad = Badness.NOTICE
+    callers = _callers(facts, call) if found.errno else ()
+    harmed = [
+        c for c in callers if badness_of_process(call, c.errno, c.failures, c.calls, lasting=lasts)
+    ]
+    if harmed:
+        bad = max(bad, Badness.ALARM)
+    rank = (float(bad), float(suspect), found.rate)
+    if not bad or (found.errno is None and row["top_errno"] not in LOOKED_FOR):
+        return _Suspect(call, rank, None)
+    claim = _failing_claim(facts, row, found, bad, figure, verdict, harmed or callers)
+    return _Suspect(call, rank, claim)
+
+
+def _is_grave(found: FailingCall) -> bool:
+    return found.meaning.errno_class is ErrnoClass.GRAVE
+
+
+def _lasts(facts: Facts, figure: Figure, key: Hashable) -> bool:
+    """Return whether it has failed in each of the last ticks."""
+    values = facts.series(figure, key, _LASTING)
+    return len(values) == _LASTING and all(v is not None and v >= LEAST for v in values)
+
+
+def _failing_claim(
+    facts: Facts,
+    row: SnapshotRow,
+    found: FailingCall,
+    bad: Badness,
+    figure: Figure,
+    verdict: Verdict,
+    callers: Sequence[_Caller],
+) -> Claim:
+    call = str(row["syscall"])
+    errno = found.errno or str(row["top_errno"])
+    meaning = found.meaning if found.errno else errno_meaning(call, errno)
+    now = found.rate if found.errno else row.rate("errors")
+    first = [c for c in callers if c.failures][:_NAMED]
+    share, of = _share_of(row, found, call, first)
+    grave = bad is Badness.ALARM and not (call == "connect" and errno in PEERS)
+    return Claim(
+        id=f"{HOOK}/{call}/{errno}",
+        severity=Gravity.ALARM if grave else Gravity.NOTICE,
+        what=f"{call} fails with {errno}",
+        now=now,
+        unit=Unit.COUNT,
+        share=share,
+        of=of,
+        usual=_usual(facts, figure, row.key, verdict),
+        since=verdict.since if verdict.usual is not None else None,
+        struck=sum([c.failures for c in first]) or now,
+        who=tuple([c.who(c.failures) for c in first]),
+        where=Where(call=call),
+        evidence=tuple(_counted(row, found, meaning, first)),
+        next=tuple(_next(meaning, first)),
+        knobs=(meaning.knob,) if meaning.knob else (),
+        pane=HOOK,
+        rows=(ClaimedRow(HOOK, row.key),),
+        figure=figure,
+        key=row.key,
+        ties=frozenset({("errno", call, errno)}),
+    )
+
+
+def _share_of(
+    row: SnapshotRow, found: FailingCall, call: str, callers: Sequence[_Caller]
+) -> tuple[float | None, str]:
+    """Return which share of whose calls fails."""
+    if callers:
+        made = sum([c.calls for c in callers])
+        whose = f"{callers[0].comm}'s" if len(callers) == 1 else "their"
+        return min(sum([c.failures for c in callers]) / made, 1.0), f"{whose} {call} calls"
+    made = row.rate("calls")
+    failed = found.rate if found.errno else row.rate("errors")
+    return (min(failed / made, 1.0) if made else None), f"{call} calls"
+
+
+def _counted(
+    row: SnapshotRow, found: FailingCall, meaning: ErrnoMeaning, callers: Sequence[_Caller]
+) -> Iterator[Evidence]:
+    yield Evidence(HOOK, meaning.sentence.removesuffix("."), None)
+    if found.errno:
+        share = units.percent(100 * found.by_errno)
+        yield Evidence(HOOK, f"{share} of all {row['syscall']} calls on this host", found.by_errno)
+    for caller in callers[1:]:
+        yield Evidence(BY, f"{caller.comm}[{caller.pid}] {units.count(caller.failures)}/s")
+
+
+def _next(meaning: ErrnoMeaning, callers: Sequence[_Caller]) -> Iterator[str]:
+    if meaning.next and "ADDRESS" not in meaning.next:
+        yield meaning.next.replace("PID", str(callers[0].pid)) if callers else meaning.next
+    if callers:
+        yield f"strace -f -Z -p {callers[0].pid}"
+
+
+def _callers(facts: Facts, call: str) -> list[_Caller]:
+    """Return the processes that make the call: those with most failures first, then calls."""
+    snapshot = facts.snapshots.get(HookId(BY, call))
+    if snapshot is None:
+        return []
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    failures = "failures" if "failures" in snapshot.hook.places.names else "errors"
+    first = rows.first(2 * _NAMED, rows.rates(failures), rows.rates("calls"))
+    return [_caller(row, failures) for row in first]
+
+
+def _caller(row: SnapshotRow, failures: str) -> _Caller:
+    rate = row.rates.get(failures)
+    failed = row.rate("errors") if rate is None else rate
+    errno = row.stored.get("errno")
+    pid = row["pid"]
+    return _Caller(
+        str(row["comm"]), pid if isinstance(pid, int) else 0, row.rate("calls"), failed,
+        str(errno) if errno is not None else None, row.number("mean_ns"),
+    )  # fmt: skip
+
+
+def _usual(facts: Facts, figure: Figure, key: Hashable, verdict: Verdict) -> float | None:
+    return verdict.usual if verdict.since is not None else facts.usual(figure, key)
+
+
+# -- calls that stall ------------------------------------------------------------------------------
+
+
+def _stalling(facts: Facts) -> Iterator[_Suspect]:
+    unusual = near(facts, SLOW)
+    for row in facts.rows(HOOK):
+        call = str(row["syscall"])
+        if call in WAITING or not (call in SYNCING or row.key in unusual):
+            continue
+        verdict = facts.verdict(SLOW, row.key) if row.key in unusual else CALM
+        if (one := _stalling_one(facts, row, call, verdict)) is not None:
+            yield one
+
+
+def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -> _Suspect | None:
+    made, odd = row.rate("calls"), verdict.since is not None
+    bad = slowness(call, made, row.number("mean_ns"), row.number("p99_ns"), unusual=odd)
+    callers = nlargest(_NAMED, _callers(facts, call), key=lambda c: c.calls * c.mean)
+    late = [c for c in callers if slowness(call, c.calls, c.mean, c.mean, unusual=False)]
+    if late and any(
+        slowness(call, c.calls, c.mean, c.mean, unusual=False) is Badness.ALARM for c in late
+    ):
+        bad = Badness.ALARM
+    if not bad:
+        return None
+    claim = _stalling_claim(facts, row, call, bad, verdict, late or callers)
+    return _Suspect(call, (float(bad), 1.0, made), claim)
+
+
+def _stalling_claim(
+    facts: Facts,
+    row: SnapshotRow,
+    call: str,
+    bad: Badness,
+    verdict: Verdict,
+    callers: Sequence[_Caller],
+) -> Claim:
+    mean, p99, made = row.number("mean_ns"), row.number("p99_ns"), row.rate("calls")
+    return Claim(
+        id=f"{HOOK}/{call}/slow",
+        severity=Gravity.ALARM if bad is Badness.ALARM else Gravity.NOTICE,
+        what=f"{call} is slow",
+        now=p99,
+        unit=Unit.NS,
+        usual=_usual(facts, SLOW, row.key, verdict),
+        since=verdict.since if verdict.usual is not None else None,
+        struck=made,
+        who=tuple([c.who(c.calls) for c in callers[:_NAMED] if c.calls]),
+        where=Where(call=call),
+        evidence=(
+            Evidence(HOOK, f"mean {units.duration(mean)}, p99 {units.duration(p99)}", mean),
+            Evidence(HOOK, f"{units.count(made)} calls/s", made),
+        ),
+        next=("iostat -x 1", "cat /proc/pressure/io") if call in SYNCING else (),
+        pane=HOOK,
+        rows=(ClaimedRow(HOOK, row.key),),
+        figure=SLOW,
+        key=row.key,
+    )
+
+
+def _wants(facts: Facts) -> HookId | None:
+    """Return the hook that tells which processes make the call that is most worth knowing of."""
+    return calls(facts).wanted
+
+
+DETECTOR = Detector(
+    "calls", (HOOK,), lambda facts: calls(facts).claims, (ERRORS, FAILURES, SLOW), _wants
+)
