@@ -40,7 +40,7 @@ _Asker = tuple[Value, Value, Value]
 """pid, comm, server. None and a dash: not looked for."""
 
 
-class _Query(NamedTuple):
+class _LateQuery(NamedTuple):
     """A late query, and its age in nanoseconds, as far as it was watched."""
 
     asker: _Asker
@@ -57,7 +57,7 @@ class Queries:
 
     def __init__(self) -> None:
         self.tallies: Tallies[_Asker] = Tallies()
-        self.late: list[_Query] = []
+        self.late: list[_LateQuery] = []
         self._owners = SocketOwners()
         self._begun: dict[int, int] = {}
 
@@ -75,7 +75,7 @@ class Queries:
         for cookie, query in late.items():
             owner = owners.get(query.inode)
             pid, comm = (None, DASH) if owner is None else (owner.pid, owner.comm)
-            found.append(_Query((pid, comm, _server(query)), now - self._begun[cookie]))
+            found.append(_LateQuery((pid, comm, _server(query)), now - self._begun[cookie]))
         for one in found:
             self.tallies.add(one.asker, {"seen": 1, "late": 1})
         for cookie in first.keys() - late.keys():
