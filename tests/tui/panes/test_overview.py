@@ -64,10 +64,10 @@ async def test_nothing_is_said_before_it_is_known() -> None:
 async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
     """Nothing is known of before: that is what it says, and it goes on saying it."""
     async with playing(until=40, ticks=2, pane="overview") as (app, pilot):
-        assert _row(app, "Interfaces").text("since_text") == "since start"
+        assert _row(app, "Interfaces").text("since_text").startswith("since before ")
         assert _row(app, "Connects").text("since_text") == "since start"
         await step(pilot, 20)
-        assert _row(app, "Interfaces").text("since_text") == "since start"
+        assert _row(app, "Interfaces").text("since_text").startswith("since before ")
         assert _row(app, "Interfaces").mark == "bad"
 
 
@@ -108,7 +108,7 @@ async def test_enter_goes_to_the_row_that_was_shown_whatever_filter_is_there() -
 
 async def test_calm_rows_keep_their_place() -> None:
     """Numbers move, lines do not."""
-    async with playing(until=20, ticks=15, pane="overview") as (app, pilot):
+    async with playing(until=16, ticks=11, pane="overview") as (app, pilot):
         for _ in range(3):
             await step(pilot, 2)
             first = [r.values["where"] for r in app.table.rows]
