@@ -157,7 +157,7 @@ def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | 
 
 
 def _told_elsewhere(facts: Facts, call: str, found: FailingCall, verdict: Verdict) -> bool:
-    """Return whether connects that fail as usual are judged by their own hook: who, and where to."""
+    """Return whether their own hook tells of connects that fail as usual: who, and where to."""
     by_peers = call == "connect" and found.errno in PEERS
     return by_peers and verdict.since is None and bool(facts.of("tcp-connect"))
 
