@@ -15,6 +15,7 @@ from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.drop_causes import (
+    ABSENT_DEPTH,
     ACCEPT,
     NO_CARRIER,
     REQUEST,
@@ -57,6 +58,7 @@ LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
 """Locations of rows that tell of queues, and lose no packets."""
 _LINKS = "netlink"
 """Location of rows that a rung without a tracepoint has of links' counters."""
+_CALLERS, _ACCEPTS = "syscall-processes", ("accept", "accept4")
 _TELLING = {"location": (LISTENER, COOKIES)}
 _RECEIVED = frozenset({"nic", "xdp", "tc-ingress", "socket"})
 _SENT = frozenset({"tc-egress", "qdisc", "wire"})
@@ -93,13 +95,18 @@ def _lost(facts: Facts) -> list[_Lost]:
     climbing, programs = _climbing(facts), droppers(facts).managed
     for loss in losses(rows):
         told = loss.layer and loss.interface in programs  # by the detector of programs
-        if not told and not (climbing and loss.location == _LINKS):
+        if not told and not (climbing and _vague(loss)):
             for one in _of_loss(loss):
                 _merge(found, one)
     for place in places_with(rows, _LEXICON, _TELLING):
         for one in _telling(rows[place]):
             _merge(found, one)
     return [one for one in found.values() if one.rate >= FLOOR or one.waiting]
+
+
+def _vague(loss: Loss) -> bool:
+    """Return whether it is a counter of links, or of all sockets, which reasons tell apart."""
+    return loss.location == _LINKS or (loss.location[0].isupper() and not _port(loss.rows[0])[1])
 
 
 def _climbing(facts: Facts) -> bool:
@@ -119,7 +126,7 @@ def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
 
 def _of_loss(loss: Loss) -> Iterator[_Lost]:
     first = loss.rows[0]
-    cause = loss.layer or cause_of(loss.reason, loss.location)
+    cause = loss.layer or cause_of(loss.reason, loss.location, _port(first)[1])
     at = DASH if loss.interface == NOWHERE else loss.interface
     place = DropPlace(at, _netns(first))
     drop_class, sentence = meaning_of(first.stored)
@@ -207,7 +214,7 @@ def _claims(facts: Facts) -> Sequence[Claim]:
 
 def every_claim(facts: Facts) -> Sequence[Claim]:
     """Return all claims of lost packets, the worst first."""
-    return facts.once_read(_claimed, *HOOKS)
+    return facts.once_read(_claimed, *HOOKS, _CALLERS)
 
 
 def _claimed(facts: Facts) -> Sequence[Claim]:
@@ -250,6 +257,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
     if severity is None:
         return None
     verdict = facts.verdict(LOST, lost.key)
+    failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
     number = f", {lost.number} ports" if lost.number > 1 and place.port is None and ports else ""
     now = lost.rate or lost.waiting
     at = place.at if place.at != DASH else _seen_at(lost.rows)
@@ -278,9 +286,23 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         rows=(*links.rows(at), *(ClaimedRow("drops", row.key) for row in lost.rows)),
         figure=LOST,
         key=lost.key,
-        ties=frozenset(("port", *one) for one, n in ports.items() if n >= _TIED * lost.rate),
-        depth=described(lost.cause).depth,
+        ties=frozenset(
+            [("port", *one) for one, n in ports.items() if n >= _TIED * lost.rate] + failing
+        ),
+        depth=ABSENT_DEPTH - 1 if failing else described(lost.cause).depth,
     )
+
+
+def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
+    """Return how the accepts of a queue's own process fail: then the queue is what follows."""
+    pids = {one.pid for one in who}
+    return [
+        ("errno", str(s.id.target), str(row["errno"]))
+        for s in facts.of(_CALLERS)
+        if s.id.target in _ACCEPTS
+        for row in s.rows
+        if row["pid"] in pids and row.rate("failures")
+    ]
 
 
 def _what(lost: _Lost, place: DropPlace) -> str:
