@@ -53,6 +53,7 @@ QUEUE = 10
 QUEUE_SHARE = 0.2
 _TIED = 0.1
 """The share of a cause's packets from which a port is tied to it."""
+_ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
 _MOST_WHO = 3
 LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
 """Locations of rows that tell of queues, and lose no packets."""
@@ -106,7 +107,7 @@ def _lost(facts: Facts) -> list[_Lost]:
 
 def _vague(loss: Loss) -> bool:
     """Return whether it is a counter of links, or of all sockets, which reasons tell apart."""
-    return loss.location == _LINKS or (loss.location[0].isupper() and not _port(loss.rows[0])[1])
+    return loss.location == _LINKS or (loss.location[:1].isupper() and not _port(loss.rows[0])[1])
 
 
 def _climbing(facts: Facts) -> bool:
@@ -184,6 +185,22 @@ def _telling(row: SnapshotRow) -> Iterator[_Lost]:
                     [Evidence("drops", text, rate)])  # fmt: skip
 
 
+def _of_queues(facts: Facts, lost: Iterable[_Lost]) -> Iterator[_Lost]:
+    """Yield what queues drop where no reason tells it, and name the queue where one does."""
+    told = {one.place.at: one for one in lost if one.cause == "QDISC_DROP"}
+    for row in rows_of(facts, "qdiscs"):
+        rate = row.rates.get("dropped") or 0.0
+        if rate < FLOOR or row.stored["parent"] != "root":
+            continue
+        at, kind = str(row.stored["interface"]), str(row.stored["kind"])
+        text = f"{units.count(rate)}/s dropped by {kind} {row.stored['handle']} at {at}"
+        one = told.get(at)
+        if one is None:
+            one = _Lost("QDISC_DROP", DropPlace(at), DropClass.HARM, "qdisc", rate)
+            yield one
+        one.texts.insert(0, Evidence("qdiscs", text, rate))
+
+
 # -- claims ------------------------------------------------------------------------------------
 
 
@@ -214,11 +231,12 @@ def _claims(facts: Facts) -> Sequence[Claim]:
 
 def every_claim(facts: Facts) -> Sequence[Claim]:
     """Return all claims of lost packets, the worst first."""
-    return facts.once_read(_claimed, *HOOKS, _CALLERS)
+    return facts.once_read(_claimed, *HOOKS, "qdiscs", _CALLERS)
 
 
 def _claimed(facts: Facts) -> Sequence[Claim]:
     lost = _lost(facts)
+    lost += _of_queues(facts, lost)
     found = [*_of_links(facts), *_of_rules(facts)]
     if lost or found:
         links = _Links(facts)
@@ -286,11 +304,17 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         rows=(*links.rows(at), *(ClaimedRow("drops", row.key) for row in lost.rows)),
         figure=LOST,
         key=lost.key,
-        ties=frozenset(
-            [("port", *one) for one, n in ports.items() if n >= _TIED * lost.rate] + failing
-        ),
+        ties=frozenset({*_tied(lost, ports), *failing}),
         depth=ABSENT_DEPTH - 1 if failing else described(lost.cause).depth,
     )
+
+
+def _tied(lost: _Lost, ports: Mapping[tuple[str, int], float]) -> Iterator[Hashable]:
+    """Yield the ports that make much of it; all where whatever is sent that way is lost."""
+    least = 0.0 if lost.cause in _ALL_LOST else _TIED * lost.rate
+    for port, part in ports.items():
+        if part >= least:
+            yield ("port", *port)
 
 
 def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
