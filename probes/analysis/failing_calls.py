@@ -95,11 +95,12 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
     if grave >= GRAVE_SHARE and grave * calls >= LEAST_GRAVE:
         return Badness.ALARM
     if found.rate >= LEAST:
+        harmful = found.errno in HARMFUL | DENIED
         if unusual and found.share >= USUAL_SHARE:
-            return Badness.ALARM
+            return Badness.ALARM if harmful else Badness.NOTICE
         if found.errno in PEERS and found.by_errno > PEER_SHARE:
             return Badness.ALARM
-        if found.share > COLD_SHARE:
+        if harmful and found.share > COLD_SHARE:
             return Badness.NOTICE
     looked_for = row["top_errno"] in LOOKED_FOR
     many = row.rate("errors") >= max(LEAST_LOOKED_FOR, USUAL_SHARE * calls)

@@ -96,10 +96,13 @@ class _Suspect(NamedTuple):
 
 
 class _Caller(NamedTuple):
-    """A process that makes a call. calls, failures: a second. mean: of the call, in ns."""
+    """A process that makes a call. calls, failures: a second. mean: of the call, in ns.
+
+    pid: None where it has none here, as it is in another pid namespace.
+    """
 
     comm: str
-    pid: int
+    pid: int | None
     calls: float
     failures: float
     errno: str | None
@@ -111,6 +114,10 @@ class _Caller(NamedTuple):
 
     def who(self, rate: float) -> Who:
         return Who(self.comm, self.pid, rate=rate)
+
+    @property
+    def name(self) -> str:
+        return f"{self.comm}[{self.pid}]" if self.pid is not None else self.comm
 
 
 def _failing(facts: Facts) -> Iterator[_Suspect]:
@@ -130,8 +137,9 @@ def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | 
     suspect = suspicion(call, found)
     if not bad and not suspect:
         return None
-    lasts = _lasts(facts, figure, row.key)
-    if bad is Badness.ALARM and verdict.since is None and not lasts and not _is_grave(found):
+    grave = found.meaning.errno_class is ErrnoClass.GRAVE
+    lasts = _lasts(facts, figure, row.key, *((2, LEAST_GRAVE) if grave else (_LASTING, LEAST)))
+    if bad is Badness.ALARM and verdict.since is None and not lasts:
         bad = Badness.NOTICE
     callers = _callers(facts, call) if found.errno else ()
     harmed = [
@@ -140,20 +148,24 @@ def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | 
     if harmed:
         bad = max(bad, Badness.ALARM)
     rank = (float(bad), float(suspect), found.rate)
+    if _told_elsewhere(facts, call, found, verdict):
+        return None
     if not bad or (found.errno is None and row["top_errno"] not in LOOKED_FOR):
         return _Suspect(call, rank, None)
     claim = _failing_claim(facts, row, found, bad, figure, verdict, harmed or callers)
     return _Suspect(call, rank, claim)
 
 
-def _is_grave(found: FailingCall) -> bool:
-    return found.meaning.errno_class is ErrnoClass.GRAVE
+def _told_elsewhere(facts: Facts, call: str, found: FailingCall, verdict: Verdict) -> bool:
+    """Return whether their own hook tells of connects that fail as usual: who, and where to."""
+    by_peers = call == "connect" and found.errno in PEERS
+    return by_peers and verdict.since is None and bool(facts.of("tcp-connect"))
 
 
-def _lasts(facts: Facts, figure: Figure, key: Hashable) -> bool:
-    """Return whether it has failed in each of the last ticks."""
-    values = facts.series(figure, key, _LASTING)
-    return len(values) == _LASTING and all(v is not None and v >= LEAST for v in values)
+def _lasts(facts: Facts, figure: Figure, key: Hashable, ticks: int, least: float) -> bool:
+    """Return whether it has failed so often in each of the last ticks."""
+    values = facts.series(figure, key, ticks)
+    return len(values) == ticks and all(v is not None and v >= least for v in values)
 
 
 def _failing_claim(
@@ -217,14 +229,15 @@ def _counted(
         share = units.percent(100 * found.by_errno)
         yield Evidence(HOOK, f"{share} of all {row['syscall']} calls on this host", found.by_errno)
     for caller in callers[1:]:
-        yield Evidence(BY, f"{caller.comm}[{caller.pid}] {units.count(caller.failures)}/s")
+        yield Evidence(BY, f"{caller.name} {units.count(caller.failures)}/s")
 
 
 def _next(meaning: ErrnoMeaning, callers: Sequence[_Caller]) -> Iterator[str]:
+    pid = next((c.pid for c in callers if c.pid is not None), None)
     if meaning.next and "ADDRESS" not in meaning.next:
-        yield meaning.next.replace("PID", str(callers[0].pid)) if callers else meaning.next
-    if callers:
-        yield f"strace -f -Z -p {callers[0].pid}"
+        yield meaning.next if pid is None else meaning.next.replace("PID", str(pid))
+    if pid is not None:
+        yield f"strace -f -Z -p {pid}"
 
 
 def _callers(facts: Facts, call: str) -> list[_Caller]:
@@ -244,7 +257,7 @@ def _caller(row: SnapshotRow, failures: str) -> _Caller:
     errno = row.stored.get("errno")
     pid = row["pid"]
     return _Caller(
-        str(row["comm"]), pid if isinstance(pid, int) else 0, row.rate("calls"), failed,
+        str(row["comm"]), pid if isinstance(pid, int) and pid else None, row.rate("calls"), failed,
         str(errno) if errno is not None else None, row.number("mean_ns"),
     )  # fmt: skip
 
