@@ -220,6 +220,10 @@ class _Links:
         else:
             yield ClaimedRow("interfaces", (ELSEWHERE, NOWHERE if name == DASH else name))
 
+    def received(self) -> float:
+        """Return what all of them receive a second."""
+        return sum([row.rate("rx_packets") for row in self._rows.values()])
+
     def down(self, name: str) -> bool:
         row = self._rows.get(name)
         return row is not None and row.stored["state"] in _DOWN
@@ -374,10 +378,13 @@ def _share(lost: _Lost, links: _Links) -> tuple[float | None, str]:
     if lost.waiting:
         return min(lost.waiting / max(lost.room, 1), 1.0), "its room"
     at = lost.place.at if lost.place.at != DASH else _seen_at(lost.rows)
-    if lost.cause == REQUEST and at == DASH:
-        at = ""
+    if not lost.rate or lost.place.netns:
+        return None, ""
+    if at == DASH and described(lost.cause).by_port:
+        came = links.received()
+        return (min(lost.rate / came, 1.0), "packets received") if came else (None, "")
     link = links.get(at)
-    if link is None or not lost.rate:
+    if link is None:
         return None, ""
     received, sent = link.rate("rx_packets"), link.rate("tx_packets")
     if _received(lost, received):
