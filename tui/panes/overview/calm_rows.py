@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from probes import units
+from probes.analysis.cases import judgement
 from probes.model import State, Status, Value
 from tui.panes import panes
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
@@ -40,10 +41,11 @@ def unported(view: View) -> Sequence[tuple[Pane, Worst]]:
 
 
 def _unported(view: View) -> Sequence[tuple[Pane, Worst]]:
+    judged = judgement.needs()
     return [
         (pane, one)
         for pane in told(view)
-        if pane.worst is not None and pane.busiest is None
+        if pane.worst is not None and pane.needs[0] not in judged
         for one in pane.worst(view, MOST_WORST)
         if one.record.mark
     ]
@@ -94,7 +96,7 @@ def _busiest(view: View, pane: Pane) -> Busiest | None:
     if pane.busiest is not None:
         return pane.busiest(view)
     worst = pane.worst(view, 1) if pane.worst is not None else ()
-    if not worst or worst[0].record.mark:
+    if not worst:
         return None
     return Busiest(*worst[0][:3], worst[0].weight, worst[0].now, worst[0].why)
 
