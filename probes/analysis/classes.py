@@ -326,6 +326,7 @@ COUNTERS: Mapping[str, Meaning] = {
         DropClass.HARM,
         {
             "TcpExtListenDrops": "A listener had no room for the connection.",
+            "listener": "Connections wait that nobody has accepted yet.",
             "TcpExtListenOverflows": "The queue of connections to be accepted was full.",
             "TcpExtTCPReqQFullDrop": "The queue of connection requests was full.",
             "TcpExtTCPBacklogDrop": "Too many packets waited for a socket that was in use.",

@@ -60,8 +60,8 @@ class Loss(NamedTuple):
 
 
 _LossKey = tuple[str, str, str, str]
-MOST_LOSSES, MOST_ROWS = 64, 8
-"""Losses that are told, at most, and rows of each."""
+MOST_LOSSES, MOST_ROWS, ALL_ROWS = 32, 8, 32
+"""Losses that are told, at most; rows of each, and of all but the first of each."""
 ByInterface = Mapping[str, Sequence[DropsOfReason]]
 
 
@@ -194,18 +194,26 @@ def losses(rows: Sequence[SnapshotRow]) -> Sequence[Loss]:
             at = place_of(row.stored["interface"]), str(row.stored["reason"])
             place = function_of(str(row.stored["location"]))
             found.setdefault((*at, place, kind.layer), []).append(row)
-    return _greatest(
-        Loss(*key, sum([row.rate("packets") for row in some]), len(some), _first(some))
-        for key, some in found.items()
-    )
+    sums = {key: sum([row.rate("packets") for row in some]) for key, some in found.items()}
+    first = nlargest(MOST_LOSSES, sums, key=sums.__getitem__)
+    numbers = _shared([len(found[key]) for key in first])
+    return [
+        Loss(*key, sums[key], len(found[key]), _first(found[key], number))
+        for key, number in zip(first, numbers, strict=True)
+    ]
 
 
-def _greatest(found: Iterable[Loss]) -> Sequence[Loss]:
-    return nlargest(MOST_LOSSES, found, key=lambda loss: loss.rate)
+def _shared(numbers: Iterable[int]) -> Iterator[int]:
+    """Share the rows that are told among losses: the greatest get most, each gets one."""
+    left = ALL_ROWS
+    for number in numbers:
+        part = max(min(number, MOST_ROWS, left), 1)
+        left -= part
+        yield part
 
 
-def _first(rows: Sequence[SnapshotRow]) -> Sequence[SnapshotRow]:
-    return nlargest(MOST_ROWS, rows, key=lambda row: row.rate("packets"))
+def _first(rows: Sequence[SnapshotRow], most: int) -> Sequence[SnapshotRow]:
+    return nlargest(most, rows, key=lambda row: row.rate("packets"))
 
 
 def _many_losses(rows: ManyRows) -> Sequence[Loss]:
@@ -224,20 +232,17 @@ def _many_losses(rows: ManyRows) -> Sequence[Loss]:
     counts = np.bincount(target[some], minlength=len(numbers))
     order = some[np.argsort(-rates[some], kind="stable")]
     keys = list(numbers)
-    return [
-        _loss(rows, keys[n], float(sums[n]), int(counts[n]), _at(order, target, n))
-        for n in np.argsort(-sums, kind="stable")[:MOST_LOSSES].tolist()
-        if counts[n]
-    ]
+    first = [n for n in np.argsort(-sums, kind="stable")[:MOST_LOSSES].tolist() if counts[n]]
+    parts = _shared([int(counts[n]) for n in first])
+    found = []
+    for n, most in zip(first, parts, strict=True):
+        places = order[target[order] == n][:most].tolist()
+        found.append(_loss(keys[n], float(sums[n]), int(counts[n]), [rows[at] for at in places]))
+    return found
 
 
-def _loss(rows: ManyRows, key: _LossKey, rate: float, number: int, places: Iterable[int]) -> Loss:
-    return Loss(*key, rate, number, [rows[place] for place in places])
-
-
-def _at(order: np.ndarray, target: np.ndarray, number: int) -> list[int]:
-    places: list[int] = order[target[order] == number][:MOST_ROWS].tolist()
-    return places
+def _loss(key: _LossKey, rate: float, number: int, rows: Sequence[SnapshotRow]) -> Loss:
+    return Loss(*key, rate, number, rows)
 
 
 # -- row by row, for a detail ------------------------------------------------------------------

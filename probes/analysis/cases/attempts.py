@@ -45,6 +45,10 @@ class Attempts:
     def row(self, place: int) -> SnapshotRow:
         return self.rows[place]
 
+    def key(self, place: int) -> Key:
+        """Return a row's key, without making the row."""
+        return self.rows[place].key if self._many is None else self._many.table.key(place)
+
     def per_s(self, column: str) -> Numbers:
         """Return a counter's rates; unknown ones count as 0."""
         return self._once("per_s", column)

@@ -21,10 +21,10 @@ RULE_DEPTH, PLACE_DEPTH, ABSENT_DEPTH = 3, 2, 0
 class DropCause(NamedTuple):
     """Why packets are lost.
 
-    said: a clause, with {at} for the interface, {port} for "tcp:8080" or "packets", {to} for
-    " for tcp:8080" or "". next: commands, with {at} and {number} for the port. knobs: files below
-    /proc/sys whose values matter, with {at}. by_port: each port has a queue or a buffer of its own,
-    whatever interface its packets come by.
+    said: a clause of few words, with {at} for the interface, {port} for "tcp:8080" or "a socket",
+    {what} for "tcp:8080" or "packets". next: commands, with {at} and {number} for the port. knobs:
+    kernel parameters whose values matter, with {at}. by_port: each port has a queue or a buffer of
+    its own, whatever interface its packets come by.
     """
 
     said: str
@@ -36,90 +36,90 @@ class DropCause(NamedTuple):
 
 _BUFFER = ("net.core.rmem_max", "net.core.rmem_default")
 _SUM = DropCause(
-    "packets{to} come by {at} with a wrong checksum",
+    "wrong checksums come by {at}",
     ("ethtool -k {at}", "tcpdump -vni {at} -c 5"),
 )
-_QUEUE = DropCause("the queue of {at} drops packets{to}", ("tc -s qdisc show dev {at}",))
-_ROUTE = DropCause("there is no route for packets{to} at {at}", ("ip route", "ip rule"))
+_QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
+_ROUTE = DropCause("no route for {what} at {at}", ("ip route", "ip rule"))
 
 CAUSES: Mapping[str, DropCause] = {
     "NETFILTER_DROP": DropCause(
-        "a firewall rule drops packets{to} at {at}", ("nft list ruleset",), depth=RULE_DEPTH
+        "firewall drops {what} at {at}", ("nft list ruleset",), depth=RULE_DEPTH
     ),
     "BPF_CGROUP_EGRESS": DropCause(
-        "a cgroup's BPF program drops packets{to}", ("bpftool cgroup tree",), depth=RULE_DEPTH
+        "cgroup BPF program drops {what}", ("bpftool cgroup tree",), depth=RULE_DEPTH
     ),
     "XFRM_POLICY": DropCause(
-        "an IPsec policy drops packets{to} at {at}", ("ip xfrm policy",), depth=RULE_DEPTH
+        "IPsec policy drops {what} at {at}", ("ip xfrm policy",), depth=RULE_DEPTH
     ),
     "SECURITY_HOOK": DropCause(
-        "a security module drops packets{to} at {at}", ("journalctl -k -g avc",), depth=RULE_DEPTH
+        "security module drops {what} at {at}", ("journalctl -k -g avc",), depth=RULE_DEPTH
     ),
-    "BLACKHOLE": DropCause("a route discards packets{to}", ("ip route",), depth=RULE_DEPTH),
+    "BLACKHOLE": DropCause("blackhole route discards {what}", ("ip route",), depth=RULE_DEPTH),
     "XDP": DropCause(
-        "an XDP program drops packets{to} at {at}", ("bpftool net show",), depth=RULE_DEPTH
+        "XDP drops {what} at {at}", ("bpftool net show",), depth=RULE_DEPTH
     ),
     "TC": DropCause(
-        "a TC program or filter drops packets{to} at {at}", ("tc filter show dev {at} ingress",),
+        "TC drops {what} at {at}", ("tc filter show dev {at} ingress",),
         depth=RULE_DEPTH,
     ),
     "SOCKET_FILTER": DropCause(
-        "a socket's own filter drops packets{to}", ("ss -bp",), depth=RULE_DEPTH, by_port=True
+        "socket filter drops {what}", ("ss -bp",), depth=RULE_DEPTH, by_port=True
     ),
     "SOCKET_RCVBUFF": DropCause(
-        "the receive buffer of {port} is full", ("ss -mp 'sport = :{number}'",), _BUFFER,
+        "receive buffer of {port} is full", ("ss -mp 'sport = :{number}'",), _BUFFER,
         by_port=True,
     ),
     "SOCKET_BACKLOG": DropCause(
-        "too much waits for the socket of {port}", ("ss -mp 'sport = :{number}'",),
+        "socket of {port} has no room for more", ("ss -mp 'sport = :{number}'",),
         ("net.ipv4.tcp_rmem",), by_port=True,
     ),
     "TCP_OFO_QUEUE_PRUNE": DropCause(
-        "the receive buffer of {port} has no room for what comes out of order",
+        "receive buffer of {port} is too small",
         ("ss -mp 'sport = :{number}'",), ("net.ipv4.tcp_rmem",), by_port=True,
     ),
     "PROTO_MEM": DropCause(
-        "the sockets' memory is used up: {port} loses packets", ("cat /proc/net/sockstat",),
+        "socket memory of {port} is used up", ("cat /proc/net/sockstat",),
         ("net.ipv4.tcp_mem", "net.ipv4.udp_mem"), by_port=True,
     ),
     ACCEPT: DropCause(
-        "the accept queue of {port} is full", ("ss -ltn 'sport = :{number}'",),
+        "accept queue of {port} is full", ("ss -ltn 'sport = :{number}'",),
         ("net.core.somaxconn",), by_port=True,
     ),
     REQUEST: DropCause(
-        "the request queue (SYN) of {port} is full", ("ss -tn state syn-recv",),
+        "request queue of {port} is full (SYN)", ("ss -tn state syn-recv",),
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
     "UdpSndbufErrors": DropCause(
-        "datagrams find the send buffer full", ("ss -umpa",), ("net.core.wmem_max",)
+        "no room to send datagrams", ("ss -umpa",), ("net.core.wmem_max",)
     ),
     "NO_SOCKET": DropCause(
         "nobody listens at {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
     ),
     "NEIGH_FAILED": DropCause(
-        "the next hop (neighbour) behind {at} does not answer", ("ip neigh show dev {at}",)
+        "next hop at {at} does not answer", ("ip neigh show dev {at}",)
     ),
     NO_CARRIER: DropCause(
-        "{at} is down, has no carrier: packets that are sent to it are lost",
+        "{at} is down: no carrier",
         ("ip -s link show dev {at}", "ethtool {at}"), depth=RULE_DEPTH,
     ),
     "QDISC_DROP": _QUEUE,
     "IP_RPFILTER": DropCause(
-        "the reverse path filter (rp_filter) of {at} drops packets{to}",
+        "rp_filter of {at} drops {what}",
         ("ip route get ADDRESS OF A SENDER",),
         ("net.ipv4.conf.{at}.rp_filter", "net.ipv4.conf.all.rp_filter"), depth=RULE_DEPTH,
     ),
     "VXLAN_VNI_NOT_FOUND": DropCause(
-        "packets of a VXLAN that no device has come by {at}", ("ip -d link show type vxlan",)
+        "unknown VXLAN comes by {at}", ("ip -d link show type vxlan",)
     ),
     "CPU_BACKLOG": DropCause(
-        "a CPU's backlog of received packets is full", ("cat /proc/net/softnet_stat",),
+        "CPU backlog of received packets is full", ("cat /proc/net/softnet_stat",),
         ("net.core.netdev_max_backlog",),
     ),
     "PKT_TOO_BIG": DropCause(
-        "packets{to} are too big for the MTU of {at}", ("ip link show dev {at}",)
+        "{what} too big for the MTU of {at}", ("ip link show dev {at}",)
     ),
-    "rx_missed": DropCause("the ring of {at} is full: it misses packets", ("ethtool -g {at}",)),
+    "rx_missed": DropCause("ring of {at} is full: it misses packets", ("ethtool -g {at}",)),
     "rx_dropped": DropCause("{at} drops what it receives", ("ip -s -s link show dev {at}",)),
     "tx_dropped": DropCause("{at} drops what is sent", ("ip -s -s link show dev {at}",)),
     **dict.fromkeys(("UDP_CSUM", "TCP_CSUM", "IP_CSUM", "ICMP_CSUM"), _SUM),
@@ -173,7 +173,7 @@ def cause_of(reason: str, function: str) -> str:
 
 def described(cause: str) -> DropCause:
     """Return what is said of a cause."""
-    return CAUSES.get(cause) or DropCause("{at} drops packets{to}" + f": {cause}")
+    return CAUSES.get(cause) or DropCause("{at} drops {what}" + f": {cause}")
 
 
 class DropPlace(NamedTuple):
@@ -202,9 +202,7 @@ def said(cause: str, place: DropPlace) -> str:
     """Return the cause in one clause."""
     service = place.service
     what = described(cause)
-    text = what.said.format(
-        at=place.named, port=service or "a socket", to=f" for {service}" if service else ""
-    )
+    text = what.said.format(at=place.named, port=service or "a socket", what=service or "packets")
     if place.netns and "{at}" not in what.said:
         text += f" in netns {place.netns}"
     return text

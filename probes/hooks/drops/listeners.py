@@ -7,10 +7,11 @@ accept queue come first.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from heapq import nlargest
 from socket import AF_INET
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from probes.errors import ProbeError
 from probes.hooks.drops.counters import LISTEN, UDP, Growth
 from probes.kernel.net_namespaces import inside
 from probes.kernel.netlink import sock_diag
-from probes.kernel.netlink.sock_diag import Receiver
+from probes.kernel.netlink.sock_diag import Receiver, TcpState
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.toolkit.bounded import Bounded
 
@@ -30,6 +31,41 @@ _WORDS = {
     "TcpExtListenOverflows": "accept queue full",
     "TcpExtTCPReqQFullDrop": "request queue full",
 }
+
+
+REQUESTS = frozenset({"TcpExtTCPReqQFullDoCookies", "TcpExtTCPReqQFullDrop"})
+"""Counters of connection requests that a listener had no room for."""
+
+
+class StandingQueue(NamedTuple):
+    """A listener with connections that nobody has accepted yet; inode: of its socket."""
+
+    port: int
+    inode: int
+    waiting: int
+    room: int
+
+
+class Queues:
+    """Accept queues of this namespace: what waited there in this reading and in the one before."""
+
+    MOST, LEAST = 16, 3
+    """Queues that are told, and connections that wait in each of them."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self.standing: Sequence[StandingQueue] = ()
+
+    def look(self, listeners: Iterable[Receiver]) -> None:
+        """Take a reading; what has come since the last one does not stand."""
+        waiting = {s.cookie: s for s in listeners if s.waiting >= self.LEAST}
+        found = [
+            StandingQueue(s.port, s.inode, min(s.waiting, self._last.get(cookie, 0)), s.room)
+            for cookie, s in waiting.items()
+        ]
+        self._last = {cookie: s.waiting for cookie, s in waiting.items()}
+        some = [queue for queue in found if queue.waiting >= self.LEAST]
+        self.standing = nlargest(self.MOST, some, key=lambda queue: queue.waiting)
 
 
 class Share(NamedTuple):
@@ -52,7 +88,11 @@ class Shares:
         "By protocol, and by a socket's cookie."
         self._late: dict[int, dict[int, int]] = {}
         self._owned: dict[Share, dict[int, Owner | None]] = {}
-        self._owners = SocketOwners()
+        self._owners, self._held = SocketOwners(), dict[int, Owner]()
+        self._asked: dict[int, Iterable[int]] = {}
+        "Sockets of listeners that had no room for requests, by port."
+        self.queues, self.asked = Queues(), 0
+        "The port that most requests are for, if there was no room for some; 0: there was."
         self.counted: dict[Share, int] = defaultdict(int)
 
     def add(self, netns: int, pid: int | None, grown: Growth, pools: Iterable[str]) -> None:
@@ -70,6 +110,8 @@ class Shares:
             protocols.pop("udp", None)
             wanted = [p for p in wanted if POOLS[p] in protocols]
         sockets = _sockets(netns, pid, tuple(protocols))
+        if pid is None:
+            self._look(sockets.get("tcp", []), grown)
         new = self._new(netns, sockets)
         late = self._late.get(netns, {})
         more = {cookie: n + late.get(cookie, 0) for cookie, n in new.items()}
@@ -78,6 +120,25 @@ class Shares:
         # Counters are read before sockets: what was dropped between is placed the next time.
         left = {} if first else {c: min(n, new[c]) for c, n in more.items() if min(n, new[c])}
         self._late[netns] = left
+
+    def _look(self, listeners: Sequence[Receiver], grown: Growth) -> None:
+        """Look at the queues of this namespace's listeners."""
+        self.queues.look(listeners)
+        self.asked = 0
+        if any(grown.get(name) for name in REQUESTS):
+            self.asked = _most_requested()
+            found = [s.inode for s in listeners if s.port == self.asked]
+            if found:
+                self._asked = {self.asked: found}
+
+    def asker(self, port: int) -> Owner | None:
+        """Return the process that listens at a port which had no room for requests."""
+        owners = {self._held[inode] for inode in self._asked.get(port, ()) if inode in self._held}
+        return owners.pop() if len(owners) == 1 else None
+
+    def listener(self, queue: StandingQueue) -> Owner | None:
+        """Return the process that holds a listener."""
+        return self._held.get(queue.inode)
 
     def forget(self, netns: int) -> None:
         """Forget a namespace that is gone."""
@@ -95,7 +156,9 @@ class Shares:
     def name(self) -> None:
         """Find the processes of all sockets that have a share."""
         wanted = {inode for found in self._owned.values() for inode in found if inode}
-        known = self._owners.find(wanted)
+        wanted |= {inode for found in self._asked.values() for inode in found}
+        wanted |= {queue.inode for queue in self.queues.standing}
+        self._held = known = self._owners.find(wanted)
         for found in self._owned.values():
             found.update({inode: known[inode] for inode in found if inode in known})
 
@@ -136,6 +199,15 @@ def _why(pool: str, grown: Growth) -> str:
     """Return the one cause of all of it, if a single counter within accounts for it; else ""."""
     within = (why for name, why in _WORDS.items() if grown.get(name) == grown[pool])
     return next(within, "") if pool == LISTEN else ""
+
+
+def _most_requested() -> int:
+    """Return the port that most connections are requested of; 0 where it is not known."""
+    with suppress(ProbeError):
+        requests = sock_diag.tcp_sockets(sock_diag.mask(TcpState.SYN_RECV))
+        ports = Counter(s.lport for s in requests).most_common(1)
+        return ports[0][0] if ports else 0
+    return 0
 
 
 _LISTS: Mapping[str, Callable[[], list[Receiver]]] = {

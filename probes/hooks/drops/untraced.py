@@ -7,11 +7,14 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from probes.hooks.drops.counters import ALL, CounterUnit, Freeing, Namespaces, Rest, shown
-from probes.hooks.drops.listeners import POOLS, Share, Shares
+from probes.hooks.drops.listeners import POOLS, REQUESTS, Share, Shares, StandingQueue
 from probes.hooks.drops.seen import SeenByPlace
 from probes.kernel.procfs import Owner
 from probes.model import OTHERS, Row
 from probes.units import DASH
+
+QUEUE, LISTENER = "accept queue", "listener"
+"""Reason and location of rows that tell of a queue, and of no packets."""
 
 
 class _Told(NamedTuple):
@@ -61,13 +64,15 @@ class Untraced:
         Otherwise a packet that comes in between would be taken for untraced.
         """
         for netns, pid, grown in self._namespaces.read(self._own):
-            if any(grown.values()):
-                for name in self._alone & grown.keys():
-                    if grown[name]:
-                        self._counted[_Told(netns, name)] += grown[name]
             # Nothing was ever dropped in most namespaces: nobody has to enter those.
             pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
             self._shares.add(netns, pid, grown, pools)
+            if any(grown.values()):
+                asked = self._shares.asked if pid is None else 0
+                for name in self._alone & grown.keys():
+                    if grown[name]:
+                        port = asked if name in REQUESTS else 0
+                        self._counted[_Told(netns, name, port=port)] += grown[name]
         self._shares.name()
 
     def rows(self, seen: SeenByPlace) -> list[Row]:
@@ -78,6 +83,7 @@ class Untraced:
             if (packets := self._less(told, counted, self._seen(told, seen)))
         ]
         found += self._of_ports(seen)
+        found += map(self._standing, self._shares.queues.standing)
         if self._namespaces.left_out:
             found.append(self._left_out())
         found += [self._row(_Told(0, name, OTHERS), n) for name, n in self._gone.items() if n]
@@ -123,6 +129,14 @@ class Untraced:
             None,
         )
 
+    def _standing(self, queue: StandingQueue) -> Row:
+        """Return a row of connections that wait to be accepted: nothing of it is lost."""
+        owner, counts = self._shares.listener(queue), str(CounterUnit.EVENTS)
+        return (
+            *(DASH, QUEUE, LISTENER, 0, "tcp", queue.port, DASH),
+            *(*_named(owner), counts, None, 0, 0, DASH, queue.waiting, queue.room),
+        )
+
     def _of_ports(self, seen: SeenByPlace) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
         for share, counted in sorted(self._shares.counted.items(), key=lambda s: -s[0].port):
@@ -148,13 +162,16 @@ class Untraced:
 
     def _row(self, told: _Told, packets: int, share: Share | None = None) -> Row:
         owner = self._shares.owner(share) if share is not None else None
+        protocol = POOLS.get(told.counter, DASH)
+        if told.counter in REQUESTS and told.port:
+            owner, protocol = self._shares.asker(told.port), "tcp"
         counts = self._shown[told.counter]
         return (
             DASH,
             told.why or ALL[told.counter].why,
             told.counter,
             packets,
-            POOLS.get(told.counter, DASH),
+            protocol,
             told.port or None,
             DASH,
             *_named(owner),

@@ -192,6 +192,13 @@ class PlayedDrop(NamedTuple):
     troubled: float = 0
 
 
+def _holder(drop: PlayedDrop) -> Values:
+    """Return who holds the socket that it was for."""
+    if drop.reason != "SOCKET_RCVBUFF":
+        return {"comm": "", "pid": None}
+    return {"comm": "rsyslogd", "pid": 811}
+
+
 DROPS = (
     PlayedDrop(
         "eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, flood.SOCKET
@@ -514,7 +521,7 @@ class Script:
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
-                    "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
+                    "trait": "-", **_holder(d), "counts": "packets", "netns": None,
                     "ifindex": _NUMBERS.get(d.interface, 0), "device": 0,
                     "way": "in", "waiting": None, "room": None,
                 }  # fmt: skip

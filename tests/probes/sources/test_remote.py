@@ -527,7 +527,7 @@ def test_an_answer_says_no_more_than_anybody_reads() -> None:
 @pytest.mark.parametrize("seed", [0, 1000])
 def test_whatever_is_said_is_a_cut_with_a_sentence(seed: int) -> None:
     """Conversations of which something was changed: as values, in frames, and as bytes."""
-    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + 80)
+    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + 40)
     subprocess.run(
         [sys.executable, *words],
         cwd=ROOT, check=True, timeout=120,

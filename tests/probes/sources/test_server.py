@@ -295,6 +295,6 @@ async def test_how_it_begins() -> None:
 def test_whatever_is_asked_is_answered_or_ends_it(seed: int) -> None:
     """Requests of which something was changed, as values and as bytes."""
     subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile_remote", "asks", str(seed), str(seed + 300)],
+        [sys.executable, "-m", "tests.support.hostile_remote", "asks", str(seed), str(seed + 120)],
         cwd=ROOT, check=True, timeout=120,
     )  # fmt: skip

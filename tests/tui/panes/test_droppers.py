@@ -52,7 +52,7 @@ def test_many_rows_have_the_drops_of_few(monkeypatch: pytest.MonkeyPatch) -> Non
         assert [list(d) for d in drops_at(many.rows, name)] == [
             list(d) for d in drops_at(few.rows, name)
         ]
-    for ask in (pane.trouble, lambda view: pane.worst(view, 8), pane.records):  # type: ignore[misc]
+    for ask in (pane.trouble, pane.records):  # type: ignore[misc]
         assert ask(views.columns) == ask(views.rows)
     assert pane.trouble(views.columns) is not None
     droppers = [Droppers(view).elsewhere(()) for view in (views.columns, views.rows)]

@@ -44,7 +44,7 @@ INNER = {"sources": "t", "rules": "L"}
 """Panes that a key opens over the first."""
 ATTACHED = ("programs",)
 """Panes with a tab whose hook is attached while they are shown."""
-SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (30, 7), (12, 4), (1, 1))
+SIZES = ((60, 20), (160, 50), (40, 10), (30, 7), (12, 4), (1, 1))
 
 
 class Hostile(Demo):

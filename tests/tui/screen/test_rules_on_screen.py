@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probes.analysis.cases.judgement import cases
 from probes.analysis.droppers import Droppers, Drops
 from probes.analysis.flows import Cause, Flow
 from probes.analysis.history import History
@@ -72,12 +73,14 @@ def _kernel(reason: str, location: str, rate: int) -> Snapshot:
     return _snapshot(HookId("drops"), row, rates={"packets": rate})
 
 
-def _program(name: str, id: int, drop: int | None, mode: str = "native") -> Snapshot:
+def _program(
+    name: str, id: int, drop: int | None, mode: str = "native", seen: float = 500
+) -> Snapshot:
     row: dict[str, Value] = {
         "ifindex": 2, "interface": "eth0", "program_id": id, "program": name, "mode": mode,
         "drop": drop, "aborted": None if drop is None else 0,
     }  # fmt: skip
-    return _snapshot(HookId("xdp-programs"), row, rates={"packets": 500})
+    return _snapshot(HookId("xdp-programs"), row, rates={"packets": seen})
 
 
 @pytest.mark.parametrize(
@@ -309,31 +312,27 @@ def test_drops_in_containers_and_at_no_device_are_shown_too(interface: str, name
     assert "NO_SOCKET" in said
 
 
-@pytest.mark.parametrize(("received", "mark"), [(500.0, "bad"), (50_000.0, "warn")])
+@pytest.mark.parametrize(("received", "mark"), [(500.0, "bad"), (20_000.0, "warn"), (50_000.0, "")])
 def test_a_program_that_drops_much_of_what_comes_is_an_alarm(received: float, mark: str) -> None:
     """A filter that drops a little does what it is there for."""
     view = View(catalogue(), History(()))
     values: dict[str, Value] = {"ifindex": 2, "interface": "eth0"}
     link = _snapshot(HookId("interfaces"), values, rates={"rx_packets": received})
-    view.snapshots = {s.id: s for s in (link, _program("xdp_filter", 7, 300))}
-    pane = interfaces.PANE
-    assert pane.worst is not None
-    (found,) = pane.worst(view, 8)
-    assert (found.record.mark, found.why) == (mark, "XDP xdp_filter#7 300/s")
+    view.snapshots = {s.id: s for s in (link, _program("xdp_filter", 7, 300, seen=received))}
+    (found,) = interfaces.PANE.records(view)
+    assert (found.mark, found.text("who")) == (mark, "XDP xdp_filter#7")
 
 
 def test_another_namespace_s_drops_never_push_out_this_host_s() -> None:
-    """Although they are more, they come behind, in the overview and in the line above."""
+    """Although they are more, they come behind."""
     view = View(catalogue(), History(()))
     link = _snapshot(
         HookId("interfaces"), {"ifindex": 2, "interface": "eth0"}, rates={"rx_dropped": 120.0}
     )
     view.snapshots = {s.id: s for s in (link, _elsewhere("if9 (netns 4026532246)"))}
-    pane = interfaces.PANE
-    assert pane.worst is not None
-    assert [f.record.name for f in pane.worst(view, 8)] == ["eth0", "if9 (netns 4026532246)"]
-    assert pane.trouble is not None
-    trouble = pane.trouble(view)
+    heads = [case.head for case in cases(view)]
+    assert [head.where.interface for head in heads] == ["eth0", "if9"]
+    trouble = interfaces.PANE.trouble(view)
     assert trouble is not None
     assert trouble.text.startswith("eth0 drops")
 

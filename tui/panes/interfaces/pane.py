@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from heapq import nlargest
 from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
-from probes.analysis.droppers import (
-    ELSEWHERE,
-    PROGRAMS,
-    RULE,
-    Droppers,
-    Drops,
-    by_interface,
-)
+from probes.analysis.cases.at_interfaces import at_interfaces, weight
+from probes.analysis.cases.claim import Claim, Gravity
+from probes.analysis.droppers import ELSEWHERE, HOOKS, Droppers, Drops, by_interface, droppers
 from probes.analysis.freed import freed
 from probes.analysis.history import Figure
 from probes.analysis.many import near
@@ -31,19 +25,17 @@ from probes.units import Unit
 from tui.panes.interfaces.packet_path import programs, reasons, way
 from tui.session.drop_rules import Offer
 from tui.session.view import View
-from tui.table.fields import Field, TableRow, coloured, label, of, values_of
+from tui.table.fields import Field, TableRow, label, of, values_of
 from tui.table.lines import Line, line
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field, worst
 from tui.toolkit.detail import counters, graphs, heading, pairs
-from tui.toolkit.pane import Pane, Trouble, Worst
+from tui.toolkit.pane import Busiest, Pane, Trouble
 
-_MUCH = 0.1
-"""The share of an interface's packets from which programs that drop them are an alarm."""
 WARN, BAD = 10.0, 100.0
-"""Dropped packets a second from which an interface is marked."""
+"""Dropped packets a second that are compared with the usual, and that are unusual at once."""
 
 _NOT_HERE = "in another network namespace, or at no interface: only drops are visible"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
@@ -91,6 +83,7 @@ def _bytes(way: str) -> Figure:
     return Figure(name, way.upper(), Unit.BYTES, "interfaces", values, named_by="interfaces")
 
 
+_RECEIVED = _bytes("rx")
 _RULE = Threshold(WARN, alarm=BAD)
 _KERNEL = Figure(
     "interface-drops",
@@ -117,8 +110,6 @@ _LINK = Figure(
     named_by="interfaces",
 )
 _WATCHED = (_KERNEL, _XDP, _LINK)
-_HOOKS = ("interfaces", "drops", "xdp-programs", "tc-programs", "xdp-errors")
-"""Hooks that tell of drops."""
 _LEXICON = Lexicon(Part("interface"))
 
 
@@ -127,7 +118,7 @@ def _records(view: View) -> Sequence[TableRow]:
 
 
 def _made(view: View) -> Sequence[TableRow]:
-    looked = view.once_read(_looked, *_HOOKS)
+    looked = view.once_read(_looked, *HOOKS)
     if len(looked.rows) <= FEW:
         return [_record(view, looked.at(place)) for place in range(len(looked.rows))]
     said = {place: one.verdict for place, one in looked.near.items() if one.verdict.since}
@@ -170,33 +161,27 @@ def _columns(view: View, looked: _LookedAt) -> dict[str, Cells]:
 
 
 class _Looked(NamedTuple):
-    """An interface, its droppers, and what the link counts as dropped a second."""
+    """An interface, its droppers, and what the link counts as dropped a second.
+
+    claims: what is wrong there, the worst first.
+    """
 
     row: SnapshotRow
     drops: Drops
     link: float | None
     verdict: Verdict
-    mark: str
+    claims: Sequence[Claim] = ()
 
     @property
     def name(self) -> str:
         return str(self.row["interface"])
 
     @property
-    def most(self) -> float:
-        """The greatest of the drop rates."""
-        return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
-
-    @property
-    def rank(self) -> float:
-        """Its mark as a number; of two alike this host's own comes before another namespace's."""
-        elsewhere = self.row["kind"] == ELSEWHERE
-        return MARKS.index(self.mark) - 0.5 * (elsewhere and bool(self.mark))
-
-    @property
-    def weight(self) -> float:
-        """How bad it is; greater is worse."""
-        return 1e6 * self.rank + sum(d.rate for d in self.drops.by)
+    def mark(self) -> str:
+        """That of the worst claim."""
+        if not self.claims:
+            return ""
+        return "bad" if self.claims[0].severity is Gravity.ALARM else "warn"
 
 
 class _LookedAt:
@@ -213,38 +198,35 @@ class _LookedAt:
             None if a is None and b is None and c is None else (a or 0) + (b or 0) + (c or 0)
             for a, b, c in zip(*rates, strict=True)
         ]
+        self._claims = at_interfaces(view)
         self._unusual = {figure: near(view, figure) for figure in _WATCHED}
         unusual = near(view, *_WATCHED)
         self.near = {
             place: self._look(view, place)
             for place, name in enumerate(self.names)
-            if name in droppers.touched or self.links[place] or name in unusual
+            if name in droppers.touched
+            or self.links[place]
+            or name in unusual
+            or name in self._claims
         }
 
     def _look(self, view: View, place: int) -> _Looked:
         row, name, link = self.rows[place], self.names[place], self.links[place]
         drops = self.droppers.of(row)
+        claims = self._claims.get(name, ())
+        if not claims:
+            return _Looked(row, drops, link, CALM)
         verdict = worst(
             *[view.verdict(f, name) for f, some in self._unusual.items() if name in some]
         )
-        lost = max(drops.kernel or 0, link or 0)
-        mark = "warn" if verdict.since or (drops.programs or 0) >= BAD else ""
-        if lost >= BAD or _drop_much(row, drops):
-            mark = "bad"
-        return _Looked(row, drops, link, verdict, mark)
+        return _Looked(row, drops, link, verdict, claims)
 
     def at(self, place: int) -> _Looked:
         """Return a closer look at one."""
         found, row = self.near.get(place), self.rows[place]
         if found is not None:
             return found
-        return _Looked(row, self.droppers.of(row), self.links[place], CALM, "")
-
-    def worst(self, most: int) -> list[_Looked]:
-        """Return the worst, or any one if none is bad."""
-        quiet = next((n for n in range(len(self.rows)) if n not in self.near), None)
-        places = sorted({*self.near, *(() if quiet is None else (quiet,))})
-        return nlargest(most, map(self.at, places), key=lambda one: one.weight)
+        return _Looked(row, self.droppers.of(row), self.links[place], CALM)
 
 
 def _looked(view: View) -> _LookedAt:
@@ -253,10 +235,10 @@ def _looked(view: View) -> _LookedAt:
     Those of other network namespaces (containers), of which nothing else is known here, are added
     while packets are dropped there.
     """
-    droppers, rows = Droppers(view), view.rows("interfaces")
-    strange = droppers.elsewhere({str(row.stored["interface"]) for row in rows})
+    found, rows = droppers(view), view.rows("interfaces")
+    strange = found.elsewhere({str(row.stored["interface"]) for row in rows})
     rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
-    return _LookedAt(view, rows, droppers)
+    return _LookedAt(view, rows, found)
 
 
 def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
@@ -268,13 +250,6 @@ def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
 
 def _here(record: TableRow) -> bool:
     return record.values["kind"] != ELSEWHERE
-
-
-def _drop_much(row: SnapshotRow, drops: Drops) -> bool:
-    """Return whether programs of others drop a share of the packets that is hardly on purpose."""
-    rate = sum(d.rate for d in drops.by if d.where in PROGRAMS)
-    packets = rate + (row.rates["rx_packets"] or 0) + (row.rates["tx_packets"] or 0)
-    return rate >= BAD and rate >= _MUCH * packets
 
 
 def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
@@ -296,28 +271,22 @@ def _record(view: View, looked: _Looked) -> TableRow:
     return TableRow(row.key, name, values | noted(looked.verdict), looked.mark, row)
 
 
-def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
-    return [(figure, view.verdict(figure, name)) for figure in _WATCHED]
-
-
-def _worst(view: View, most: int) -> list[Worst]:
-    """Return the interfaces that lose most."""
-    looked = view.once_read(_looked, *_HOOKS).worst(most)
-    return [_finding(view, one) for place, one in enumerate(looked) if one.mark or not place]
-
-
-def _finding(view: View, looked: _Looked) -> Worst:
-    """Return a finding with the history of the greatest dropper."""
-    record, drops = _record(view, looked), looked.drops
-    lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
-    verdicts = dict(_verdicts(view, record.name))
-    figure = max(lost, key=lambda f: (verdicts[f].since is not None, lost[f] or 0))
-    verdict = verdicts[figure]
-    every = sum(d.rate for d in drops.by)
-    by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
-    why = by or ("no drops" if drops.kernel is not None else "drops are not visible")
-    now = f"{units.count(every)}/s"
-    return Worst(record, figure, record.name, verdict, "drops", now, why, looked.weight)
+def _busiest(view: View) -> Busiest | None:
+    """Return the interface that receives most."""
+    rows = view.rows("interfaces")
+    most = max(rows, key=lambda row: row.rate("rx_bytes"), default=None)
+    if most is None:
+        return None
+    name, rate = str(most.stored["interface"]), most.rate("rx_bytes")
+    looked = view.once_read(_looked, *HOOKS)
+    record = _record(view, looked.at(looked.names.index(name)))
+    drops = looked.droppers.of(most)
+    why = f"{units.count(most.rate('rx_packets'))} packets/s received"
+    why += ", no drops" if drops.kernel is not None and not drops.by else ""
+    if drops.kernel is None:
+        why += ", drops are not visible"
+    now = f"{units.show(rate, Unit.BYTES, bits=view.bits)}/s"
+    return Busiest(record, _RECEIVED, name, rate, now, why)
 
 
 def _sum(*rates: float | None) -> float | None:
@@ -335,15 +304,17 @@ def _packets(row: SnapshotRow | None) -> float | None:
 
 
 def _trouble(view: View) -> Trouble | None:
-    bad = [one for one in view.once_read(_looked, *_HOOKS).near.values() if one.mark]
-    if not bad:
+    """Return the worst of what is wrong, with its share."""
+    claims = sorted((c for some in at_interfaces(view).values() for c in some), key=weight)
+    if not claims:
         return None
-    most = max(bad, key=lambda one: (one.rank, one.most))
-    drops = most.drops
-    others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
-    words = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
-    return Trouble(most.mark, f"{label(most.name)} drops {words}{others}")
+    first = claims[-1]
+    part = ""
+    if first.share is not None:
+        part = f", {units.percent(100 * first.share)} of {first.of}"
+    others = f"  (and {len(claims) - 1} more)" if len(claims) > 1 else ""
+    role = "bad" if first.severity is Gravity.ALARM else "warn"
+    return Trouble(role, f"{label(first.what)}{part}, {units.count(first.now)}/s{others}")
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
@@ -388,8 +359,9 @@ def _hook_block(view: View, id: HookId) -> list[Line]:
     return lines
 
 
-def _over(name: str) -> Callable[[TableRow], str]:
-    return coloured("bad", BAD, name)
+def _lost(name: str) -> Callable[[TableRow], str]:
+    """Return the colour of a number of lost packets: that of what is wrong there."""
+    return lambda record: record.mark if record.number(name) else ""
 
 
 def _brief(record: TableRow) -> str:
@@ -414,17 +386,17 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         Field(
             "programs", "ProgDrop", Unit.PACKETS, 9, 1,
             help="dropped per second by our rules and by XDP and TC programs that can be counted",
-            colour=coloured("warn", BAD, "programs"),
+            colour=_lost("programs"),
         ),
         Field(
             "link", "LinkDrop", Unit.PACKETS, 9, 2,
             help="dropped per second, as counted by the link: rx_dropped, tx_dropped, rx_missed",
-            colour=_over("link"),
+            colour=_lost("link"),
         ),
         Field(
             "drops", "KernDrop", Unit.PACKETS, 9, 1,
             help="lost per second in the kernel's own code",
-            colour=_over("drops"),
+            colour=_lost("drops"),
         ),
         Field(
             "ordinary", "Ordinary", Unit.PACKETS, 9, 8,
@@ -454,14 +426,14 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        _bytes("rx"),
+        _RECEIVED,
         _KERNEL,
         _XDP,
         _bytes("tx"),
     ),
     figure_key=lambda record: record.name,
     kept=(_LINK,),
-    worst=_worst,
+    busiest=_busiest,
     needs=("drops", "xdp-programs"),
     calm="no interfaces",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from errno import errorcode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import LEARN, Threshold
@@ -69,9 +69,11 @@ LONGEST = 60.0
 """Seconds that late attempts are compared with, at most."""
 SLOW_BUCKET, SLOW_NS = 29, 5e8
 """Where SYNs that were sent again end: the histogram's bucket, and a mean's least time."""
-_CALLERS, _ROWS, _OF_HISTORY = 8, 16, 8
+_CALLERS, _ROWS, _OF_HISTORY = 8, 8, 8
 
 _Place = tuple[Value, Value]
+_Told = tuple[Claim, "Places"]
+"""A claim, and the places of the rows that it is about."""
 _LEXICON = Lexicon()
 
 
@@ -99,7 +101,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A group's numbers. failing: a second; late: attempts that wait. ways: counted of each.
+    """A group's numbers. failing: a second; late: attempts that wait. ways: a second, of each.
 
     share: of the attempts; None: those that do well are not counted yet.
     """
@@ -123,10 +125,10 @@ class _Measured:
     @property
     def way(self) -> str:
         """How most of them end; what is not known to be anything else has had no answer."""
-        counts = {**self.ways, _HANGS: self.late}
+        rates = {**self.ways, _HANGS: self.late / max(self.oldest, 1.0)}
         if self.late:
-            counts["other"] = 0
-        return max(counts, key=counts.__getitem__)
+            rates["other"] = 0
+        return max(rates, key=rates.__getitem__)
 
 
 def end(address: Value, port: Value) -> str:
@@ -134,20 +136,41 @@ def end(address: Value, port: Value) -> str:
     return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
 
 
-def _claims(facts: Facts) -> Sequence[Claim]:
+class ClaimedConnects(NamedTuple):
+    """What is wrong with connects, the worst first, and the rows that it is about.
+
+    marks: the `Gravity` of each row, 0: nothing; None: of no row.
+    """
+
+    claims: Sequence[Claim] = ()
+    marks: NDArray[np.uint8] | None = None
+
+
+def claimed(facts: Facts) -> ClaimedConnects:
+    """Return what is wrong at a moment."""
     return facts.once_read(_found, HOOK, "drops", "tcp-rtt")
 
 
-def _found(facts: Facts) -> Sequence[Claim]:
+def _claims(facts: Facts) -> Sequence[Claim]:
+    return claimed(facts).claims
+
+
+def _found(facts: Facts) -> ClaimedConnects:
     snapshots = facts.of(HOOK)
     if len(snapshots) != 1 or not _may_be(facts, snapshots[0].rows):
-        return ()
+        return ClaimedConnects()
     attempts = Attempts(facts, snapshots[0])
-    failing = list(_failing(facts, attempts))
-    failing.sort(key=_gravest, reverse=True)
-    told = {(claim.where.address, claim.where.port) for claim in failing}
-    slow = [c for c in _slow(facts, attempts) if (c.where.address, c.where.port) not in told]
-    return _errors_once([*failing, *slow])[:MOST]
+    failing = sorted(_failing(facts, attempts), key=_gravest, reverse=True)
+    told = {_where(claim) for claim, _ in failing}
+    slow = [one for one in _slow(facts, attempts) if _where(one[0]) not in told]
+    marks = np.zeros(len(attempts), "u1")
+    for claim, rows in (*failing, *slow):
+        marks[rows] = np.maximum(marks[rows], int(claim.severity))
+    return ClaimedConnects(_errors_once([claim for claim, _ in (*failing, *slow)])[:MOST], marks)
+
+
+def _where(claim: Claim) -> tuple[str | None, int | None]:
+    return claim.where.address, claim.where.port
 
 
 def _may_be(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
@@ -162,20 +185,21 @@ def _may_be(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
     return False
 
 
-def _gravest(claim: Claim) -> tuple[float, ...]:
+def _gravest(found: _Told) -> tuple[float, ...]:
+    claim, _ = found
     return claim.severity, claim.struck, claim.now
 
 
 # -- what fails or hangs -----------------------------------------------------------------------
 
 
-def _failing(facts: Facts, a: Attempts) -> Iterator[Claim]:
+def _failing(facts: Facts, a: Attempts) -> Iterator[_Told]:
     for group in _groups(a):
         measured = _measure(a, group)
         much = measured.share is None or measured.share >= LITTLE
         told = much and _goes_on(facts, a, group, measured)
         if told and not _tried_both(a, group):
-            yield _claim(facts, a, group, measured)
+            yield _claim(facts, a, group, measured), group.bad
 
 
 def _groups(a: Attempts) -> Iterator[_Group]:
@@ -230,7 +254,9 @@ def _measure(a: Attempts, group: _Group) -> _Measured:
     failing = float(a.per_s("failed")[bad].sum())
     answered = float(a.per_s("established")[all].sum())
     begun = float(a.per_s("connects")[bad].sum())
+    ways = {way: float(a.per_s(way)[bad].sum()) for way in WAYS}
     if failing + answered < TICK_ENOUGH:
+        ways = {way: float(a.recent(way)[bad].sum()) / a.seconds for way in WAYS}
         failing, answered, begun = (
             float(a.recent(name)[rows].sum()) / a.seconds
             for name, rows in (("failed", bad), ("established", all), ("connects", bad))
@@ -242,7 +268,6 @@ def _measure(a: Attempts, group: _Group) -> _Measured:
     share = (late + failing * span) / decided if decided else 0.0
     known = a.snapshot.interval is not None
     hang = max(begun - failing - answered, late / max(oldest, 1.0)) if late else 0.0
-    ways = {way: float(a.recent(way)[bad].sum()) for way in WAYS}
     return _Measured(
         failing, failing + hang, share if known else None, seen, late, pending, oldest, ways
     )
@@ -282,7 +307,7 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
     places = _places(a, group)
     single = group.port is not None and group.address is not None
     alarm = m.harms and not _scans(a, group, m)
-    way, rows = m.way, group.bad[:_ROWS].tolist()
+    way, rows, who = m.way, group.bad[:_ROWS].tolist(), _callers(a, group, m)
     return Claim(
         _id(a, group),
         Gravity.ALARM if alarm else Gravity.NOTICE,
@@ -295,11 +320,11 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
         usual=facts.usual(BY_PLACE, places[0]) if single else None,
         since=_since(facts, a, places, m),
         struck=m.unanswered,
-        who=_callers(a, group, m),
+        who=who,
         where=Where(port=_port(group.port), address=_text(group.address), call="connect"),
-        evidence=tuple(_evidence(facts, a, group, m)),
+        evidence=tuple(_evidence(facts, a, group, m, who)),
         next=_next(way, places[0], group),
-        rows=tuple(ClaimedRow(HOOK, a.row(n).key) for n in rows),
+        rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
         figure=BY_PLACE if single else None,
         key=places[0],
         ties=frozenset(_ties(facts, a, group, places, m)),
@@ -351,7 +376,7 @@ def _since(facts: Facts, a: Attempts, places: Sequence[_Place], m: _Measured) ->
 
 def _callers(a: Attempts, group: _Group, m: _Measured) -> tuple[Who, ...]:
     """Return the processes with most of it, and their rates."""
-    rows = group.bad[:256]
+    rows = group.bad[:64]
     now = a.per_s("failed")[rows]
     if not now.any():
         now = a.recent("failed")[rows] / a.seconds
@@ -362,10 +387,10 @@ def _callers(a: Attempts, group: _Group, m: _Measured) -> tuple[Who, ...]:
     named = zip(a.values("comm", listed), a.values("pid", listed), now.tolist(), strict=True)
     for comm, pid, rate in named:
         by[comm, pid] = by.get((comm, pid), 0.0) + rate
-    first = sorted(by.items(), key=lambda one: -one[1])[:_CALLERS]
+    first = sorted(by, key=by.__getitem__, reverse=True)[:_CALLERS]
     return tuple(
-        Who(_text(comm), int(pid) if isinstance(pid, int) else None, rate=rate)
-        for (comm, pid), rate in first
+        Who(_text(comm), int(pid) if isinstance(pid, int) else None, rate=by[comm, pid])
+        for comm, pid in first
     )
 
 
@@ -380,11 +405,20 @@ def _port(value: Value) -> int | None:
 # -- what else is counted of it ----------------------------------------------------------------
 
 
-def _evidence(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Iterator[Evidence]:
-    some = sorted(((n, way) for way, n in m.ways.items() if n), reverse=True)
-    total = sum(n for n, _ in some) or 1.0
-    for n, way in some[:2]:
-        rate = m.failing * n / total
+def _rates_of_callers(who: Sequence[Who]) -> Iterator[Evidence]:
+    """Tell how much each of several does."""
+    if len(who) > 1:
+        names = [f"{one.comm or '?'}[{one.pid}] {units.count(one.rate)}/s" for one in who[:2]]
+        more = f" +{len(who) - 2}" if len(who) > 2 else ""
+        yield Evidence(HOOK, ", ".join(names) + more)
+
+
+def _evidence(
+    facts: Facts, a: Attempts, group: _Group, m: _Measured, who: Sequence[Who]
+) -> Iterator[Evidence]:
+    yield from _rates_of_callers(who)
+    some = sorted(((rate, way) for way, rate in m.ways.items() if rate), reverse=True)
+    for rate, way in some[:2]:
         errors = ", ".join(_errors(a, group)) if way in ("unreachable", "other") else ""
         text = f"{WAYS[way]} {units.count(rate)}/s"
         yield Evidence(HOOK, f"{text} ({errors})" if errors else text, rate)
@@ -491,7 +525,7 @@ def _next(way: str, place: _Place, group: _Group) -> tuple[str, ...]:
 # -- what takes long ---------------------------------------------------------------------------
 
 
-def _slow(facts: Facts, a: Attempts) -> Iterator[Claim]:
+def _slow(facts: Facts, a: Attempts) -> Iterator[_Told]:
     if a.snapshot.interval is None:
         return
     means = a.number("mean_ns")
@@ -509,7 +543,7 @@ def _slow(facts: Facts, a: Attempts) -> Iterator[Claim]:
         place = row["raddr"], row["rport"]
         if place not in seen and (claim := _slow_claim(facts, a, n, place)) is not None:
             seen.add(place)
-            yield claim
+            yield claim, np.array([n], np.intp)
 
 
 def _slow_claim(facts: Facts, a: Attempts, n: int, place: _Place) -> Claim | None:

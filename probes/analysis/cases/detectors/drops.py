@@ -28,7 +28,7 @@ from probes.analysis.cases.drop_causes import (
 )
 from probes.analysis.classes import DropClass, meaning_of
 from probes.analysis.drop_stages import stage_of
-from probes.analysis.droppers import HOOKS, RULE, Dropper, droppers
+from probes.analysis.droppers import ELSEWHERE, HOOKS, RULE, Dropper, droppers
 from probes.analysis.facts import Facts
 from probes.analysis.freed import NOWHERE, Loss, losses
 from probes.analysis.history import Figure
@@ -41,6 +41,8 @@ from probes.units import DASH, Unit
 
 FLOOR = 5.0
 """Lost packets a second below which nothing is claimed."""
+ELSEWHERE_FLOOR = 20.0
+"""The same of another network namespace, in which nobody counts what comes."""
 MUCH, SOME, FEW_OF_ALL = 0.1, 0.01, 0.001
 """Shares from which a refusal, a loss, and a loss at one socket harm somebody."""
 MAIN = 0.5
@@ -118,9 +120,8 @@ def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
 def _of_loss(loss: Loss) -> Iterator[_Lost]:
     first = loss.rows[0]
     cause = loss.layer or cause_of(loss.reason, loss.location)
-    netns = first.stored.get("netns")
     at = DASH if loss.interface == NOWHERE else loss.interface
-    place = DropPlace(at, "" if netns is None else str(netns))
+    place = DropPlace(at, _netns(first))
     drop_class, sentence = meaning_of(first.stored)
     stage = stage_of(loss.reason, loss.location)
     if not described(cause).by_port:
@@ -133,6 +134,15 @@ def _of_loss(loss: Loss) -> Iterator[_Lost]:
         text = Evidence("drops", _text(rate, loss.reason, at, _service(row), sentence), rate)
         here = DropPlace(DASH, place.netns, *port)
         yield _Lost(cause, here, drop_class, stage, rate, 1, [row], 0, 0, [text])
+
+
+def _netns(row: SnapshotRow) -> str:
+    """Return "" for this host's own namespace, else its number, or "?"."""
+    _, _, named = str(row.stored["interface"]).partition(" (netns ")
+    if named:
+        return named.removesuffix(")")
+    netns = row.stored.get("netns")
+    return "" if netns is None else str(netns or "?")
 
 
 def _text(rate: float, reason: str, at: str, service: str, sentence: str) -> str:
@@ -154,8 +164,7 @@ def _service(row: SnapshotRow) -> str:
 
 def _telling(row: SnapshotRow) -> Iterator[_Lost]:
     """Yield what a row of a queue tells: one that stands, or that requests were too many for."""
-    netns = row.stored.get("netns")
-    place = DropPlace(DASH, "" if netns is None else str(netns), *_port(row))
+    place = DropPlace(DASH, _netns(row), *_port(row))
     if row.stored["location"] == LISTENER:
         waiting, room = row.number("waiting"), row.number("room")
         if waiting > room or (waiting >= QUEUE and waiting >= QUEUE_SHARE * room):
@@ -180,12 +189,24 @@ class _Links:
     def get(self, name: str) -> SnapshotRow | None:
         return self._rows.get(name)
 
+    def rows(self, name: str) -> Iterator[ClaimedRow]:
+        """Yield the row of the pane that an interface is shown in."""
+        if (row := self._rows.get(name)) is not None:
+            yield ClaimedRow("interfaces", row.key)
+        else:
+            yield ClaimedRow("interfaces", (ELSEWHERE, NOWHERE if name == DASH else name))
+
     def down(self, name: str) -> bool:
         row = self._rows.get(name)
         return row is not None and row.stored["state"] in _DOWN
 
 
 def _claims(facts: Facts) -> Sequence[Claim]:
+    return every_claim(facts)[:MOST]
+
+
+def every_claim(facts: Facts) -> Sequence[Claim]:
+    """Return all claims of lost packets, the worst first."""
     return facts.once_read(_claimed, *HOOKS)
 
 
@@ -195,7 +216,7 @@ def _claimed(facts: Facts) -> Sequence[Claim]:
     if lost or found:
         links = _Links(facts)
         found += [c for one in _settled(lost, links) if (c := _claim(facts, one, links))]
-    return nlargest(MOST, found, key=_rank)
+    return sorted(found, key=_rank, reverse=True)
 
 
 def _rank(claim: Claim) -> tuple[float, ...]:
@@ -254,7 +275,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         evidence=tuple(lost.texts[:_MOST_WHO]),
         next=next_steps(lost.cause, place),
         knobs=knobs(lost.cause, place),
-        rows=tuple(ClaimedRow("drops", row.key) for row in lost.rows),
+        rows=(*links.rows(at), *(ClaimedRow("drops", row.key) for row in lost.rows)),
         figure=LOST,
         key=lost.key,
         ties=frozenset(("port", *one) for one, n in ports.items() if n >= _TIED * lost.rate),
@@ -264,7 +285,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
 
 def _what(lost: _Lost, place: DropPlace) -> str:
     if lost.waiting and lost.cause == ACCEPT and lost.waiting <= lost.room:
-        return f"connections wait to be accepted: the accept queue of {place.service} stands"
+        return f"accept queue of {place.service} stands"
     return said(lost.cause, place)
 
 
@@ -330,6 +351,8 @@ def _received(lost: _Lost, received: float) -> bool:
 
 def _severity(lost: _Lost, place: DropPlace, share: float | None, *, held: bool) -> Gravity | None:
     """Return how bad it is by class and share; None: it is nothing."""
+    if share is None and place.netns and lost.rate < ELSEWHERE_FLOOR:
+        return None
     part = 1.0 if share is None else share
     if lost.cause == "NO_SOCKET" and place.protocol != "udp":
         # It was answered by a RST: those who asked are told, and tell of it themselves.
@@ -353,7 +376,7 @@ def _of_links(facts: Facts) -> Iterator[Claim]:
     found = droppers(facts)
     for row in rows_of(facts, "interfaces"):
         rates = row.rates
-        if rates["rx_dropped"] or rates["tx_dropped"] or rates["rx_missed"]:
+        if any(map(rates.get, ("rx_dropped", "tx_dropped", "rx_missed"))):
             for one in found.of(row).by:
                 if one.where in ("NIC", "link") and one.rate >= FLOOR:
                     yield _of_link(facts, row, one)
@@ -399,7 +422,7 @@ def _of_rules(facts: Facts) -> Iterator[Claim]:
         yield Claim(
             id=f"drops/{name}/rule {what}",
             severity=Gravity.NOTICE,
-            what=f"a drop rule of ebpftop at {name} is dropping {what}",
+            what=f"ebpftop's drop rule at {name}: {what}",
             now=rate,
             unit=Unit.PACKETS,
             pane="interfaces",
@@ -408,6 +431,7 @@ def _of_rules(facts: Facts) -> Iterator[Claim]:
             who=(Who(rule=what, rate=rate),),
             where=Where(name, stage=one.stage, port=port),
             evidence=(Evidence("drops", f"{units.count(rate)}/s {RULE} {what} at {name}", rate),),
+            rows=() if link is None else (ClaimedRow("interfaces", link.key),),
             ties=frozenset({("port", protocol, port)} if port and protocol else ()),
             depth=RULE_DEPTH + 1,
             own=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from heapq import nlargest
 from typing import NamedTuple
 
 from probes import units
@@ -37,6 +36,11 @@ class _Sits(NamedTuple):
 
 
 def _claims(facts: Facts) -> Sequence[Claim]:
+    return every_claim(facts)[:MOST]
+
+
+def every_claim(facts: Facts) -> Sequence[Claim]:
+    """Return all claims of programs, the worst first."""
     return facts.once_read(_claimed, *HOOKS, "programs")
 
 
@@ -48,7 +52,7 @@ def _claimed(facts: Facts) -> Sequence[Claim]:
     for link in rows_of(facts, "interfaces"):
         if str(link.stored["interface"]) in found.managed:
             claims += _at(facts, link, found)
-    return nlargest(MOST, claims, key=lambda c: (c.severity, c.struck, c.now))
+    return sorted(claims, key=lambda c: (c.severity, c.struck, c.now), reverse=True)
 
 
 def _at(facts: Facts, link: SnapshotRow, found: Droppers) -> Iterator[Claim]:
@@ -88,7 +92,7 @@ def _dropping(facts: Facts, name: str, sits: _Sits, link: SnapshotRow) -> Claim 
     return Claim(
         id=f"{sits.hook}/{name}/{row['program'] or one.name}",
         severity=severity,
-        what=f"the {one.where} program {one.name} drops packets at {name}",
+        what=f"{one.where} {one.name} drops at {name}",
         now=one.rate,
         unit=Unit.PACKETS,
         pane="interfaces",
@@ -101,7 +105,7 @@ def _dropping(facts: Facts, name: str, sits: _Sits, link: SnapshotRow) -> Claim 
         where=Where(name, stage=_stage(sits), port=_main(ports, one.rate)),
         evidence=(Evidence(sits.hook, text, one.rate),),
         next=(f"bpftool prog show id {row['program_id']}", f"bpftool net show dev {name}"),
-        rows=(ClaimedRow(sits.hook, row.key),),
+        rows=(ClaimedRow("interfaces", link.key), ClaimedRow(sits.hook, row.key)),
         figure=DROPPED,
         key=key,
         ties=frozenset({("program", one.name), *_tied(ports, one.rate)}),
@@ -135,7 +139,7 @@ def _lost_on_its_way(
     return Claim(
         id=f"xdp-errors/{name}/{one.name}",
         severity=Gravity.ALARM,
-        what=f"XDP at {name} loses packets: {one.name}",
+        what=f"XDP at {name}: {one.name}",
         now=one.rate,
         unit=Unit.PACKETS,
         pane="interfaces",
@@ -145,7 +149,7 @@ def _lost_on_its_way(
         where=Where(name, stage="xdp"),
         evidence=(Evidence("xdp-errors", f"{units.count(one.rate)}/s {one.name}", one.rate),),
         next=(f"bpftool net show dev {name}",),
-        rows=(ClaimedRow("xdp-errors", row.key),),
+        rows=(ClaimedRow("interfaces", link.key), ClaimedRow("xdp-errors", row.key)),
         ties=frozenset(_tied(_ports(facts, name, "XDP"), one.rate)),
         depth=DEPTH,
     )
@@ -161,7 +165,7 @@ def _unknown(facts: Facts, name: str, one: Dropper, link: SnapshotRow) -> Claim 
     return Claim(
         id=f"drops/{name}/{one.where}",
         severity=severity,
-        what=f"{one.where} drops packets at {name}: {one.name}",
+        what=f"{one.where} drops packets at {name}",
         now=one.rate,
         unit=Unit.PACKETS,
         pane="interfaces",
@@ -169,9 +173,12 @@ def _unknown(facts: Facts, name: str, one: Dropper, link: SnapshotRow) -> Claim 
         of=f"packets received at {name}",
         struck=one.rate if severity is Gravity.ALARM else 0.0,
         where=Where(name, stage=one.where.lower(), port=_main(ports, one.rate)),
-        evidence=(Evidence("drops", f"{units.count(one.rate)}/s freed for {one.where}", one.rate),),
+        evidence=(Evidence("drops", f"{units.count(one.rate)}/s freed for {one.name}", one.rate),),
         next=(f"bpftool net show dev {name}",),
-        rows=tuple(ClaimedRow("drops", row.key) for row in rows),
+        rows=(
+            ClaimedRow("interfaces", link.key),
+            *(ClaimedRow("drops", row.key) for row in rows),
+        ),
         ties=frozenset(_tied(ports, one.rate)),
         depth=DEPTH,
     )
