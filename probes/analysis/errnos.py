@@ -259,6 +259,7 @@ _BY_CALL: Mapping[tuple[str, str], ErrnoMeaning] = {
     ("sendmsg", "EAGAIN"): _ordinary("The send buffer is full; the program tries again."),
     ("restart_syscall", "ETIMEDOUT"): _TIME_OVER,
     ("adjtimex", "EPERM"): _ordinary("Only asked for."),
+    ("open_by_handle_at", "ESTALE"): _ordinary("What had that handle has gone: programs ask so."),
 }  # fmt: skip
 
 

@@ -30,6 +30,8 @@ HARMFUL = frozenset({
 """Errnos with which a process's work comes to nothing, where most of its calls fail so."""
 DENIED = frozenset({"EACCES", "EPERM"})
 """Errnos that programs try for in vain: harm only where nearly all of a process's calls fail so."""
+MONITORING = frozenset({"bpf", "perf_event_open"})
+"""Calls of programs as this one, which try what a kernel allows."""
 LOOKED_FOR, LEAST_LOOKED_FOR = frozenset({"ENOENT"}), 50.0
 """Ordinary errnos of which unusually many are worth a look: something that was there has gone.
 
@@ -95,11 +97,12 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
     if grave >= GRAVE_SHARE and grave * calls >= LEAST_GRAVE:
         return Badness.ALARM
     if found.rate >= LEAST:
+        harmful = found.errno in HARMFUL | DENIED
         if unusual and found.share >= USUAL_SHARE:
-            return Badness.ALARM
+            return Badness.ALARM if harmful else Badness.NOTICE
         if found.errno in PEERS and found.by_errno > PEER_SHARE:
             return Badness.ALARM
-        if found.share > COLD_SHARE:
+        if harmful and found.share > COLD_SHARE:
             return Badness.NOTICE
     looked_for = row["top_errno"] in LOOKED_FOR
     many = row.rate("errors") >= max(LEAST_LOOKED_FOR, USUAL_SHARE * calls)

@@ -79,6 +79,7 @@ EVERYTHING = (
     "opens",
     "sent",
     "dns",
+    "name-servers",
     "tls",
     "profile",
     "xdp-errors",

@@ -75,6 +75,7 @@ class WatchedHost:
         sample = Sample(status, facts.time, facts.wall, rows=made, from_zero=True)
         snapshot = self._trails.setdefault(id, Trail(hook)).snapshot(sample)
         facts.snapshots[id] = snapshot
+        facts.version += 1
         facts.since.setdefault(id, sample)
         facts.statuses = (*[s for s in facts.statuses if s.id != id], status)
         facts.history.add(id.hook, tuple(facts.of(id.hook)) or (snapshot,))

@@ -175,7 +175,7 @@ def _asking(s: Ends) -> bytes:
     )
 
 
-def udp_sockets() -> list[TcpSocket]:
+def udp_sockets(states: int = ALL) -> list[TcpSocket]:
     """List the UDP sockets alike: ESTABLISHED where connected, else CLOSE; without TCP_INFO.
 
     Raises ProbeError. Linux 3.3 with CONFIG_INET_UDP_DIAG.
@@ -186,7 +186,7 @@ def udp_sockets() -> list[TcpSocket]:
         for found in nlsocket.dump(
             nlsocket.SOCK_DIAG,
             _SOCK_DIAG_BY_FAMILY,
-            _REQUEST.pack(family, socket.IPPROTO_UDP, 0, ALL),
+            _REQUEST.pack(family, socket.IPPROTO_UDP, 0, states),
             _tcp_socket,
         )
     ]

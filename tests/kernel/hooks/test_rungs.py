@@ -486,6 +486,46 @@ def test_the_ways_to_fail_are_told_apart(
     record_property("count", 5)
 
 
+@_rungs("tcp-connect")
+def test_what_waits_is_known_since_before_the_start(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """With its age, by the timer of its SYN."""
+    black_hole()
+    before = [connect_into_hole(86) for _ in range(3)]
+    time.sleep(1.2)
+    attachment = attached("tcp-connect", rung)
+    after = connect_into_hole(86)
+    row = find(values(attachment), raddr=HOLE, rport=86, pid=os.getpid())
+    assert (row["pending"], row["late"], row["failed"]) == (4, 3, 0)
+    assert 1.1e9 < row["oldest_ns"] < 60e9
+    for s in (*before, after):
+        s.close()
+    rows = [r for r in values(attachment) if (r["raddr"], r["rport"]) == (HOLE, 86)]
+    assert not any(r["pending"] for r in rows)
+    record_property("count", 4)
+
+
+@_rungs("name-servers")
+def test_queries_that_nobody_answers_are_late(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    black_hole()
+    attachment = attached("name-servers", rung)
+    with ExitStack() as stack:
+        for port in (53, 53, 54):
+            s = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            s.connect((HOLE, port))
+        deadline, rows = time.monotonic() + 20, list[Values]()
+        while not rows and time.monotonic() < deadline:
+            time.sleep(0.2)
+            rows = [r for r in values(attachment) if r["late"]]
+        (row,) = rows
+    assert (row["pid"], row["server"], row["seen"], row["late"]) == (os.getpid(), HOLE, 2, 2)
+    assert (row["waiting"], row["oldest_ns"] > 0.3e9) == (2, True)
+    record_property("count", 2)
+
+
 @_rungs("tcp-rtt")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_round_trips_of_old_and_new_connections(

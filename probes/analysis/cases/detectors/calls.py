@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from probes.analysis.failing_calls import (
     LEAST,
     LEAST_GRAVE,
     LOOKED_FOR,
+    MONITORING,
     PEERS,
     Badness,
     FailingCall,
@@ -77,8 +78,12 @@ def _judged(facts: Facts) -> Calls:
     for claim in claims:
         for row in claim.rows:
             marks[row.key] = max(marks.get(row.key, 0), int(claim.severity))
-    wanted = max(found, key=lambda one: one.suspect, default=None)
+    wanted = max([one for one in found if any(one.suspect)], key=_suspected, default=None)
     return Calls(claims[:MOST], marks, wanted and HookId(BY, wanted.call))
+
+
+def _suspected(one: _Suspect) -> tuple[float, ...]:
+    return one.suspect
 
 
 class _Suspect(NamedTuple):
@@ -96,10 +101,13 @@ class _Suspect(NamedTuple):
 
 
 class _Caller(NamedTuple):
-    """A process that makes a call. calls, failures: a second. mean: of the call, in ns."""
+    """A process that makes a call. calls, failures: a second. mean: of the call, in ns.
+
+    pid: None where it has none here, as it is in another pid namespace.
+    """
 
     comm: str
-    pid: int
+    pid: int | None
     calls: float
     failures: float
     errno: str | None
@@ -112,60 +120,92 @@ class _Caller(NamedTuple):
     def who(self, rate: float) -> Who:
         return Who(self.comm, self.pid, rate=rate)
 
+    @property
+    def name(self) -> str:
+        return f"{self.comm}[{self.pid}]" if self.pid is not None else self.comm
+
 
 def _failing(facts: Facts) -> Iterator[_Suspect]:
     rows = facts.rows(HOOK)
     unusual = near(facts, ERRORS, FAILURES)
     for row, errors in zip(rows, rates_in(rows, "errors"), strict=True):
-        if errors >= LEAST_GRAVE and (one := _failing_one(facts, row, unusual)) is not None:
+        if errors < LEAST_GRAVE:
+            continue
+        one = _failing_one(facts, _looked_at(facts, row, unusual))
+        if one is not None:
             yield one
 
 
-def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | None:
-    call, found, verdict = str(row["syscall"]), failing_call(row), CALM
+class _Row(NamedTuple):
+    """A call with failures. figure, verdict: of their history.
+
+    again: whether it failed in the reading before as well; lasts: for longer.
+    """
+
+    row: SnapshotRow
+    call: str
+    found: FailingCall
+    figure: Figure
+    verdict: Verdict
+    again: bool
+    lasts: bool
+
+
+def _looked_at(facts: Facts, row: SnapshotRow, unusual: Container[Hashable]) -> _Row:
+    found, verdict = failing_call(row), CALM
     figure = ERRORS if row.stored.get("failures") is None or not found.errno else FAILURES
-    if facts.past or row.key in unusual:  # type: ignore[operator]
+    if row.key in unusual:
         verdict = facts.verdict(figure, row.key)
-    bad = badness(row, unusual=verdict.since is not None)
-    suspect = suspicion(call, found)
-    if not bad and not suspect:
+    grave = found.meaning.errno_class is ErrnoClass.GRAVE
+    least = LEAST_GRAVE if grave else LEAST
+    again = _lasts(facts, figure, row.key, 2, least)
+    lasts = again and (grave or _lasts(facts, figure, row.key, _LASTING, least))
+    return _Row(row, str(row["syscall"]), found, figure, verdict, again, lasts)
+
+
+def _failing_one(facts: Facts, one: _Row) -> _Suspect | None:
+    call, found, odd = one.call, one.found, one.verdict.since is not None
+    bad = badness(one.row, unusual=odd)
+    suspect = suspicion(call, found) if one.again else 0
+    if not (bad or suspect) or _told_elsewhere(facts, one):
         return None
-    lasts = _lasts(facts, figure, row.key)
-    if bad is Badness.ALARM and verdict.since is None and not lasts and not _is_grave(found):
+    if bad is Badness.ALARM and not (odd or one.lasts):
         bad = Badness.NOTICE
     callers = _callers(facts, call) if found.errno else ()
     harmed = [
-        c for c in callers if badness_of_process(call, c.errno, c.failures, c.calls, lasting=lasts)
+        c
+        for c in callers
+        if badness_of_process(call, c.errno, c.failures, c.calls, lasting=one.lasts)
     ]
     if harmed:
-        bad = max(bad, Badness.ALARM)
-    rank = (float(bad), float(suspect), found.rate)
-    if not bad or (found.errno is None and row["top_errno"] not in LOOKED_FOR):
+        bad = Badness.ALARM
+    elif callers:
+        suspect = 0  # they are known, and nobody is harmed
+    rank = float(bad is Badness.ALARM), float(suspect), float(one.again), found.rate
+    if not bad or (found.errno is None and one.row["top_errno"] not in LOOKED_FOR):
         return _Suspect(call, rank, None)
-    claim = _failing_claim(facts, row, found, bad, figure, verdict, harmed or callers)
-    return _Suspect(call, rank, claim)
+    return _Suspect(call, rank, _failing_claim(facts, one, bad, harmed or callers))
 
 
-def _is_grave(found: FailingCall) -> bool:
-    return found.meaning.errno_class is ErrnoClass.GRAVE
+def _told_elsewhere(facts: Facts, one: _Row) -> bool:
+    """Return whether it is no matter of calls: tried by whom asks what the kernel allows, as we do.
+
+    Or connects, of which their own hook tells who makes them, and where to.
+    """
+    if one.call in MONITORING:
+        return one.found.meaning.errno_class is not ErrnoClass.GRAVE
+    by_peers = one.call == "connect" and one.found.errno in PEERS
+    return by_peers and one.verdict.since is None and bool(facts.of("tcp-connect"))
 
 
-def _lasts(facts: Facts, figure: Figure, key: Hashable) -> bool:
-    """Return whether it has failed in each of the last ticks."""
-    values = facts.series(figure, key, _LASTING)
-    return len(values) == _LASTING and all(v is not None and v >= LEAST for v in values)
+def _lasts(facts: Facts, figure: Figure, key: Hashable, ticks: int, least: float) -> bool:
+    """Return whether it has failed so often in each of the last ticks."""
+    values = facts.series(figure, key, ticks)
+    return len(values) == ticks and all(v is not None and v >= least for v in values)
 
 
-def _failing_claim(
-    facts: Facts,
-    row: SnapshotRow,
-    found: FailingCall,
-    bad: Badness,
-    figure: Figure,
-    verdict: Verdict,
-    callers: Sequence[_Caller],
-) -> Claim:
-    call = str(row["syscall"])
+def _failing_claim(facts: Facts, one: _Row, bad: Badness, callers: Sequence[_Caller]) -> Claim:
+    row, call, found, figure, verdict = one[:5]
     errno = found.errno or str(row["top_errno"])
     meaning = found.meaning if found.errno else errno_meaning(call, errno)
     now = found.rate if found.errno else row.rate("errors")
@@ -217,14 +257,15 @@ def _counted(
         share = units.percent(100 * found.by_errno)
         yield Evidence(HOOK, f"{share} of all {row['syscall']} calls on this host", found.by_errno)
     for caller in callers[1:]:
-        yield Evidence(BY, f"{caller.comm}[{caller.pid}] {units.count(caller.failures)}/s")
+        yield Evidence(BY, f"{caller.name} {units.count(caller.failures)}/s")
 
 
 def _next(meaning: ErrnoMeaning, callers: Sequence[_Caller]) -> Iterator[str]:
+    pid = next((c.pid for c in callers if c.pid is not None), None)
     if meaning.next and "ADDRESS" not in meaning.next:
-        yield meaning.next.replace("PID", str(callers[0].pid)) if callers else meaning.next
-    if callers:
-        yield f"strace -f -Z -p {callers[0].pid}"
+        yield meaning.next if pid is None else meaning.next.replace("PID", str(pid))
+    if pid is not None:
+        yield f"strace -f -Z -p {pid}"
 
 
 def _callers(facts: Facts, call: str) -> list[_Caller]:
@@ -244,7 +285,7 @@ def _caller(row: SnapshotRow, failures: str) -> _Caller:
     errno = row.stored.get("errno")
     pid = row["pid"]
     return _Caller(
-        str(row["comm"]), pid if isinstance(pid, int) else 0, row.rate("calls"), failed,
+        str(row["comm"]), pid if isinstance(pid, int) and pid else None, row.rate("calls"), failed,
         str(errno) if errno is not None else None, row.number("mean_ns"),
     )  # fmt: skip
 
@@ -271,15 +312,13 @@ def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -
     made, odd = row.rate("calls"), verdict.since is not None
     bad = slowness(call, made, row.number("mean_ns"), row.number("p99_ns"), unusual=odd)
     callers = nlargest(_NAMED, _callers(facts, call), key=lambda c: c.calls * c.mean)
-    late = [c for c in callers if slowness(call, c.calls, c.mean, c.mean, unusual=False)]
-    if late and any(
-        slowness(call, c.calls, c.mean, c.mean, unusual=False) is Badness.ALARM for c in late
-    ):
-        bad = Badness.ALARM
+    weighed = [(slowness(call, c.calls, c.mean, c.mean, unusual=False), c) for c in callers]
+    late = [c for how, c in weighed if how]
+    bad = max([bad, *[how for how, _ in weighed]])
     if not bad:
         return None
     claim = _stalling_claim(facts, row, call, bad, verdict, late or callers)
-    return _Suspect(call, (float(bad), 1.0, made), claim)
+    return _Suspect(call, (float(bad is Badness.ALARM), 1.0, 1.0, made), claim)
 
 
 def _stalling_claim(

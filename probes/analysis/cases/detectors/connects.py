@@ -13,6 +13,7 @@ from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
+from probes.analysis.cases.drops_by_port import are_known, dropped_to
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
 from probes.analysis.many import SomeRows, many_of, near, places_with, rows_of, verdicts
@@ -20,7 +21,7 @@ from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.columns.lexicon import Lexicon
-from probes.model import State, Value
+from probes.model import Value
 from probes.units import Unit
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def end(address: Value, port: Value) -> str:
 
 
 class ClaimedConnects(NamedTuple):
-    """What is wrong with connects, the worst first, and the rows that it is about.
+    """Claims on connects, the worst first, and the rows that they are about.
 
     marks: the `Gravity` of each row, 0: nothing; None: of no row.
     """
@@ -428,7 +429,7 @@ def _evidence(
         first = f"for {oldest}" if m.pending == 1 else f"the oldest for {oldest}"
         yield Evidence(HOOK, f"{waiting}, {first}", float(m.pending))
     unheard = m.way in (_HANGS, "timed_out", "gave_up") and group.port is not None
-    if unheard and _drops_known(facts) and not _dropped(facts, group.port):
+    if unheard and are_known(facts) and not dropped_to(facts, "tcp", group.port):
         text = f"no packet to port {group.port} is dropped on this host"
         yield Evidence("drops", text, 0.0)
     yield from _round_trip(facts, group.address)
@@ -446,33 +447,6 @@ def _round_trip(facts: Facts, address: Value) -> Iterator[Evidence]:
         if middle:
             text = f"open connections there: round trip {units.duration(middle * 1000)}"
             yield Evidence("tcp-rtt", text, middle)
-
-
-def _drops_known(facts: Facts) -> bool:
-    """Whether drops are counted by port."""
-    return any(
-        s.status.state is State.ATTACHED and s.status.rung != "counters" for s in facts.of("drops")
-    )
-
-
-def _dropped(facts: Facts, port: Value) -> bool:
-    """Whether packets to a TCP port were dropped in the last seconds."""
-    rows = rows_of(facts, "drops")
-    wanted: Mapping[str, list[Value]] = {"dport": [port], "protocol": ["tcp"]}
-    places = places_with(rows, _LEXICON, wanted) if len(rows) else []
-    if not places:
-        return False
-    window = facts.of("drops")[0].window
-    if window is None:
-        return any(SomeRows(rows, places, _LEXICON).numbers("packets"))
-    at = facts.of("drops")[0].hook.places.names.index("packets")
-    for place in places[:64]:
-        row = rows[place]
-        was = window.rows.get(row.key)
-        before = was[at] if was is not None else 0
-        if row.number("packets") > (before if isinstance(before, int | float) else 0):
-            return True
-    return False
 
 
 def _ties(
@@ -493,7 +467,7 @@ def _place_ties(
     if address is not None:
         yield "peer", address
     for port in dict.fromkeys(ports):
-        if _dropped(facts, port):
+        if dropped_to(facts, "tcp", port):
             yield "port", "tcp", port
 
 

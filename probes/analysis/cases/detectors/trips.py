@@ -485,7 +485,10 @@ def _who(rows: Sequence[SnapshotRow], rate: Callable[[SnapshotRow], float]) -> t
     parts = _sums(((row["comm"], row["pid"]), rate(row)) for row in rows if row["comm"] is not None)
     most = nlargest(_NAMED, parts.items(), key=lambda part: part[1])
     return tuple(
-        [Who(str(comm), pid if isinstance(pid, int) else None, rate=n) for (comm, pid), n in most]
+        [
+            Who(str(comm), pid if isinstance(pid, int) and pid else None, rate=n)
+            for (comm, pid), n in most
+        ]
     )
 
 
