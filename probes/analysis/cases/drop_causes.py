@@ -19,7 +19,7 @@ RULE_DEPTH, PLACE_DEPTH, ABSENT_DEPTH = 3, 2, 0
 
 
 class DropCause(NamedTuple):
-    """Why packets are lost.
+    """A reason why packets are lost, in words.
 
     said: a clause of few words, with {at} for the interface, {port} for "tcp:8080" or "a socket",
     {what} for "tcp:8080" or "packets". next: commands, with {at} and {number} for the port. knobs:
@@ -181,7 +181,7 @@ def described(cause: str) -> DropCause:
 
 
 class DropPlace(NamedTuple):
-    """Where packets are lost: interface, or DASH; "" or a network namespace's number; the port."""
+    """A place where packets are lost: interface, or DASH; netns: "" for our own; the port."""
 
     at: str = DASH
     netns: str = ""

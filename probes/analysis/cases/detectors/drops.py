@@ -70,7 +70,7 @@ _LEXICON = Lexicon()
 
 @dataclass(slots=True)
 class _Lost:
-    """What is lost for one cause at one place. number: of kinds of packets, such as ports."""
+    """Packets that are lost for one cause at one place. number: of kinds, such as ports."""
 
     cause: str
     place: DropPlace
