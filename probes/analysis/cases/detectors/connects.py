@@ -415,18 +415,19 @@ def _port(value: Value) -> int | None:
 # -- what else is counted of it ----------------------------------------------------------------
 
 
-def _rates_of_callers(who: Sequence[Who]) -> Iterator[Evidence]:
-    """Tell how much each of several does."""
-    if len(who) > 1:
+def _rates_of_callers(who: Sequence[Who], number: int) -> Iterator[Evidence]:
+    """Tell how much the first of several do. number: of all."""
+    if len(who) > 1 and who[1].rate:
         names = [f"{one.comm or '?'}[{one.pid}] {units.count(one.rate)}/s" for one in who[:2]]
-        more = f" +{len(who) - 2}" if len(who) > 2 else ""
+        more = f" +{number - 2}" if number > 2 else ""
         yield Evidence(HOOK, ", ".join(names) + more)
 
 
 def _evidence(
     facts: Facts, a: Attempts, group: _Group, m: _Measured, who: Sequence[Who]
 ) -> Iterator[Evidence]:
-    yield from _rates_of_callers(who)
+    number = len(who) if group.number > 1 or len(who) < _CALLERS else len(group.bad)
+    yield from _rates_of_callers(who, number)
     some = sorted(((rate, way) for way, rate in m.ways.items() if rate), reverse=True)
     for rate, way in some[:2]:
         errors = ", ".join(_errors(a, group)) if way in ("unreachable", "other") else ""
