@@ -5,7 +5,8 @@
 The maps are in memory and hold N entries, of which a third counts in each tick; nothing is attached
 and nothing is drawn. Stages: `read` (decoding, keys, the limit on rows), `between` (rates),
 `history` (figures, what is unusual, heat), `tape` (the frame of the last minutes), `shown` (the
-pane's rows sorted, and 50 of them as text), `export` (totals of Prometheus).
+pane's rows sorted, and 50 of them as text), `export` (totals of Prometheus), `judged` (detectors
+and their history, as commands have them).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from bench.rows import Full
+from probes.analysis.cases.judgement import Judgement
 from probes.analysis.history import History
 from probes.analysis.snapshot import Trail
 from probes.arrays import np
@@ -41,7 +43,7 @@ from tui.table.order import in_order
 HOOKS = ("tcp-rtt", "drops", "tcp-connect", "syscalls", "opens", "sent")
 STILL = ("versions",)
 """Maps whose values hardly change."""
-STAGES = ("read", "between", "history", "tape", "shown", "export")
+STAGES = ("read", "between", "history", "tape", "shown", "export", "judged")
 SHOWN = 50
 
 
@@ -180,6 +182,7 @@ class _Path:
         self._tape = Tape(catalogue())
         self._totals = Totals(Shape(hook), 1000)
         self._view = View(catalogue(), self._history)
+        self._judgement = Judgement(catalogue())
 
     def tick(self, attachment: Attachment, clock: Clock) -> int:
         with clock.stage("read"):
@@ -197,6 +200,8 @@ class _Path:
             self._show()
         with clock.stage("export"):
             self._totals.take(sample)
+        with clock.stage("judged"):
+            self._judgement.take([snapshot], (sample.status,))
         return len(sample.rows)
 
     def _show(self) -> None:

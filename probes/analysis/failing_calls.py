@@ -30,6 +30,8 @@ HARMFUL = frozenset({
 """Errnos with which a process's work comes to nothing, where most of its calls fail so."""
 DENIED = frozenset({"EACCES", "EPERM"})
 """Errnos that programs try for in vain: harm only where nearly all of a process's calls fail so."""
+MONITORING = frozenset({"bpf", "perf_event_open"})
+"""Calls of programs as this one, which try what a kernel allows."""
 LOOKED_FOR, LEAST_LOOKED_FOR = frozenset({"ENOENT"}), 50.0
 """Ordinary errnos of which unusually many are worth a look: something that was there has gone.
 

@@ -44,7 +44,7 @@ class Drop(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What is lost at an interface for one reason.
+    """Packets that are lost at an interface for one reason.
 
     rate: packets a second, of all its rows; number: of those that lose something now. rows: those
     that lose most.
@@ -156,7 +156,7 @@ def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
 
 
 class _Kinds(NamedTuple):
-    """What rows with one number have in common. place: the function."""
+    """Values that rows with one number have in common. place: the function."""
 
     interface: Value
     reason: str

@@ -18,7 +18,7 @@ from probes.attach.trampoline import FexitOf
 from probes.errors import ProbeError, Unsupported, in_words, short
 from probes.foreign.counters_c import ProgramPlace, made_for
 from probes.kernel import bpf, capabilities, procfs
-from probes.model import Opening
+from probes.model import Opening, Value
 from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
@@ -59,7 +59,7 @@ class Followed:
     """A program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
 
     name, fd: None where they are unavailable. ours: it is not a foreign one. again: what it
-    refused, it refused for the moment.
+    refused, it refused for the moment. begun: how long and how often it had run by then.
     """
 
     id: int
@@ -71,6 +71,17 @@ class Followed:
     why: str = ""
     again: bool = False
     base: int = 0
+    begun: tuple[int, int] = (0, 0)
+
+    def taken(self) -> tuple[int, int] | None:
+        """Return how many nanoseconds it has run since, and how often, as the kernel counts.
+
+        It counts while statistics are on, as they are while ebpftop runs; None: it cannot be asked.
+        """
+        if self.fd is None or self.ours:
+            return None
+        ran, times, _ = bpf.prog_runs(self.fd)
+        return max(ran - self.begun[0], 0), max(times - self.begun[1], 0)
 
     def runs(self) -> int | None:
         """Return how often it ran since being followed; None where verdicts are counted."""
@@ -142,6 +153,7 @@ class Followers:
         followed.name = bpf.prog_info(followed.fd).name
         followed.ours = followed.name.startswith(PROGRAM_PREFIX)
         if not followed.ours:
+            followed.begun = bpf.prog_runs(followed.fd)[:2]
             self._follow(followed, followed.fd)
 
     def _follow(self, followed: Followed, fd: int) -> None:
@@ -177,6 +189,12 @@ class Followers:
             followed.why = f"{why}; {runs}"
             return
         followed.seen, followed.base = RUNS, bpf.prog_info(fd).runs
+
+
+def time_of(followed: Followed) -> dict[str, Value]:
+    """Return the columns of `program_time`."""
+    taken = followed.taken()
+    return {} if taken is None else {"run_ns": taken[0], "timed_runs": taken[1]}
 
 
 def _links() -> tuple[bpf.ProgLink, ...]:

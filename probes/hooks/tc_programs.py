@@ -27,6 +27,7 @@ from probes.toolkit import (
     key,
     level,
     packet_count,
+    program_time,
     row_from,
 )
 
@@ -98,6 +99,7 @@ class _ChainPrograms:
         if followed is None or followed.ours:
             return None
         known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
+        known |= followers.time_of(followed)
         if self._counts is None:
             return known | self._runs(one, followed, followed.why)
         if followed.seen == followers.FEXIT:
@@ -227,6 +229,7 @@ HOOK = Hook(
             "sent elsewhere, counting a GSO packet as one; used by the funnel",
             hidden=True,
         ),
+        *program_time(),
     ),
     ladder=(
         Rung(

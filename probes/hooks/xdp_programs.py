@@ -29,6 +29,7 @@ from probes.toolkit import (
     interface,
     level,
     packet_count,
+    program_time,
     row_from,
     verdicts,
 )
@@ -98,6 +99,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
                 known["by"] = "link" if followers.by_link(place) else "netlink"
                 known["parts"] = followers.parts(place.program)
                 known["to_cpus"] = _to_cpus(followed, to_cpus)
+                known |= foreign.time_of(followed)
                 known |= _counted(followed, answers.get(place), here[place.program])
                 known |= _by_driver(drivers, (link, mode, place), followed)
                 rows.append(row_from(opening.hook.stored, known))
@@ -185,6 +187,7 @@ HOOK = Hook(
         packet_count("packets", "Packets", "packets the program received"),
         *verdicts(),
         byte_count("bytes", "Bytes", "size of all packets when they left the program"),
+        *program_time(),
     ),
     ladder=(
         Rung(

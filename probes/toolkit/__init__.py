@@ -65,6 +65,7 @@ from probes.toolkit.columns import (
     packet_count,
     port_key,
     process,
+    program_time,
     target,
     verdicts,
 )
@@ -189,6 +190,7 @@ __all__ = [
     "packet_protocol",
     "port_key",
     "process",
+    "program_time",
     "quantile",
     "record",
     "row_from",

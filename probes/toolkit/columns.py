@@ -203,6 +203,18 @@ def bpf_program() -> tuple[Column, ...]:
     )  # fmt: skip
 
 
+def program_time() -> tuple[Column, ...]:
+    """Return the columns of the time that a program of others takes for a run."""
+    return (
+        counter("run_ns", "Ran", "time spent in the program while watched", Unit.NS, hidden=True),
+        counter("timed_runs", "Timed", "runs of which that is the time", hidden=True),
+        derived(
+            "ns_per_run", "ns/run", "mean time of a run, last 10 s", Unit.NS,
+            mean("run_ns", "timed_runs"),
+        ),
+    )  # fmt: skip
+
+
 def verdicts() -> tuple[Column, ...]:
     """Return the packets and bytes of each XDP verdict."""
     return (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.analysis.cases.judgement import Judgement
+from probes.analysis.cases.ordinary import OrdinaryEntry
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.kernel import sysctl
 from probes.model import Enforced, Hook, Sample
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 
 def judging(catalogue: Mapping[str, Hook]) -> Judgement:
     """Return what judges, by what the settings say is ordinary here; say what is wrong in them."""
+    return Judgement(catalogue, _entries())
+
+
+def _entries() -> tuple[OrdinaryEntry, ...]:
     settled = settings.load(settings.path())
     say(problem for problem in settled.problems if settings.ORDINARY in problem)
-    return Judgement(catalogue, settled.ordinary)
+    return settled.ordinary
 
 
 def found(
@@ -44,19 +50,41 @@ def until_second(live: Live) -> float:
     return left if left >= live.interval / 2 else left + live.interval
 
 
+class _OrdinaryHere:
+    """What the settings say is ordinary here, which may change while a command runs."""
+
+    def __init__(self) -> None:
+        self._file, self._stamp = settings.path(), _stamp(settings.path())
+
+    def changed(self) -> bool:
+        """Return whether the file is another than at the last question."""
+        before, self._stamp = self._stamp, _stamp(self._file)
+        return before != self._stamp
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 class LiveJudgement:
     """Judges this host, from reading to reading. there: the last one's snapshots."""
 
     def __init__(self, live: Live) -> None:
         self._live, self._room = live, WindowRoom()
         self._trails: dict[str, Trail] = {}
-        self._judgement = judging(live.catalogue)
+        self._here, self._judgement = _OrdinaryHere(), judging(live.catalogue)
         self.facts = self._judgement.facts
         self.there: list[Snapshot] = []
         self.wrong = FoundWrong()
 
     def take(self, samples: Iterable[Sample]) -> FoundWrong:
         """Take one reading of everything; return what is wrong."""
+        if self._here.changed():
+            self._judgement.entries = _entries()
         by_hook = dict[str, list[Sample]]()
         for sample in samples:
             by_hook.setdefault(sample.status.id.hook, []).append(sample)

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"by {', '.join(sorted(asked))} alone nothing is judged: {_judged_by()}")
 
     async def watch(live: Live) -> int:
-        watched = _FindingsWatch(live)
+        watched = _FindingsWatch(live, alone=bool(asked))
         await watched.through(arguments.seconds)
         print(watched.as_json() if arguments.json else watched.as_text(every=arguments.all))
         verdict(live, arguments, watched.last)
@@ -77,12 +77,16 @@ def _judged_by() -> str:
 
 
 class _FindingsWatch:
-    """The readings of one watch, which are judged as they come."""
+    """The readings of one watch, which are judged as they come.
 
-    def __init__(self, live: Live) -> None:
+    alone: whether nothing may be attached but what was named.
+    """
+
+    def __init__(self, live: Live, *, alone: bool) -> None:
         self._live, self._begin, self._step = live, time.monotonic(), _STEP
         self._judged = LiveJudgement(live)
         self._asked: set[HookId] = set()
+        self._alone = alone
 
     @property
     def wrong(self) -> FoundWrong:
@@ -99,17 +103,18 @@ class _FindingsWatch:
         times = max(round(seconds / _STEP), 1) if seconds else 0
         for n in range(1, times + 1):
             self._step = seconds / times
+            await self._ask_more()
             await asyncio.sleep(self._begin + n * self._step - time.monotonic())
             await self._read()
 
     async def _read(self) -> None:
         self._judged.take(await self._live.read())
-        await self._ask_more()
 
     async def _ask_more(self) -> None:
         """Attach what tells more of what is wrong, such as whose calls fail."""
         want = wants(self._judged.facts)
-        if want is None or want in self._asked or len(self._asked) == _MOST_ASKED:
+        known = self._alone or want in self._asked or len(self._asked) == _MOST_ASKED
+        if want is None or known:
             return
         self._asked.add(want)
         with suppress(ProbeError):  # then nobody is named

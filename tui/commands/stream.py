@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
-from probes.analysis.snapshot import Trail
 from probes.model import HookId, Sample
 from tui.commands import _options
-from tui.commands._judging import found, judging, until_second
+from tui.commands._judging import LiveJudgement, until_second
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
 
@@ -32,19 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
-        trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
-        judgement = judging(live.catalogue)
+        judged = LiveJudgement(live)
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=arguments.count != 1, hits=Hits())
         left, first = arguments.count, True
         while left is None or left > 0:
             samples = await live.read()
-            snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
+            wrong = judged.take(samples)
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            wrong = found(judgement, snapshots, rules)
-            shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since, wrong)
+            shown = PrintedMoment(live.host, wall, live.interval, judged.there, rules, since, wrong)
             print(show(shown), flush=True)
             left = None if left is None else left - 1
             if left != 0:

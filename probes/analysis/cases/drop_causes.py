@@ -19,7 +19,7 @@ RULE_DEPTH, PLACE_DEPTH, ABSENT_DEPTH = 3, 2, 0
 
 
 class DropCause(NamedTuple):
-    """Why packets are lost.
+    """A reason why packets are lost, in words.
 
     said: a clause of few words, with {at} for the interface, {port} for "tcp:8080" or "a socket",
     {what} for "tcp:8080" or "packets". next: commands, with {at} and {number} for the port. knobs:
@@ -90,6 +90,7 @@ CAUSES: Mapping[str, DropCause] = {
         "request queue of {port} is full (SYN)", ("ss -tn state syn-recv",),
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
+    "UdpInErrors": DropCause("sockets do not take datagrams", ("nstat -az Udp*",)),
     "UdpSndbufErrors": DropCause(
         "no room to send datagrams", ("ss -umpa",), ("net.core.wmem_max",)
     ),
@@ -150,15 +151,18 @@ _LISTEN = {"request queue full": REQUEST}
 """Of TcpExtListenDrops, by what the row says in words."""
 
 
-def cause_of(reason: str, function: str) -> str:
-    """Return the cause's name, by which ids are made. function: or nstat's name of a counter."""
+def cause_of(reason: str, function: str, port: int | None = None) -> str:
+    """Return the cause's name, by which ids are made.
+
+    function: or nstat's name of a counter. port: that of a socket which it is known to be.
+    """
     if function == "TcpExtListenDrops":
         return _LISTEN.get(reason, ACCEPT)
     if function in _COUNTERS:
         return _COUNTERS[function]
     for udp in ("UdpLite6", "UdpLite", "Udp6", "Udp"):  # as on rungs without a tracepoint
-        if function == f"{udp}InErrors":
-            return "SOCKET_RCVBUFF"
+        if function == f"{udp}InErrors":  # a socket's own drops are those of its buffer
+            return "SOCKET_RCVBUFF" if port else "UdpInErrors"
         if function == f"{udp}NoPorts":
             return "NO_SOCKET"
         if function == f"{udp}SndbufErrors":
@@ -177,7 +181,7 @@ def described(cause: str) -> DropCause:
 
 
 class DropPlace(NamedTuple):
-    """Where packets are lost: interface, or DASH; "" or a network namespace's number; the port."""
+    """A place where packets are lost: interface, or DASH; netns: "" for our own; the port."""
 
     at: str = DASH
     netns: str = ""

@@ -63,14 +63,15 @@ def read_once(facts: Facts) -> list[Snapshot]:
 class Judgement:
     """Follows the readings of a host outside the screen, and tells what is found.
 
-    entries: what is ordinary here.
+    entries: what is ordinary here, which may be set at any time.
     """
 
     def __init__(
         self, catalogue: Mapping[str, Hook], entries: Iterable[OrdinaryEntry] = ()
     ) -> None:
         self.facts = Facts(catalogue, History(figures()))
-        self._log, self._entries, self._hits = CaseLog(cases), tuple(entries), Hits()
+        self.entries = tuple(entries)
+        self._log, self._hits = CaseLog(cases), Hits()
 
     def take(
         self,
@@ -97,4 +98,4 @@ class Judgement:
             facts.time, facts.wall = newest.time, newest.wall
         facts.version += 1
         self._log.take(facts)
-        return self._log.at(facts, ordinary(self._entries, facts.wall))
+        return self._log.at(facts, ordinary(self.entries, facts.wall))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from probes.analysis.cases.claim import Gravity
+from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.facts import Facts
@@ -155,6 +155,17 @@ class CaseLog:
         over = facts.time - spell.seen > HOLD
         state = Progress.OVER if over else Progress.EASING
         head = spell.case.head
+        if not over and _begins_anew(head, facts):
+            return Finding(
+                spell.case,
+                Progress.NOW,
+                spell.since,
+                spell.watched,
+                None,
+                head.now,
+                spell.peak,
+                ordinary,
+            )
         now = None
         if head.figure is not None and not over:
             values = facts.series(head.figure, head.key, 1)
@@ -176,6 +187,15 @@ class CaseLog:
         found = [turn for goes_on, spell in begun for turn in _turns(spell, facts.time, goes_on)]
         found.sort(key=lambda turn: -turn.wall)
         return found
+
+
+def _begins_anew(claim: Claim, facts: Facts) -> bool:
+    """Return whether a hook that told it has been read only once since it is on another rung.
+
+    There are no rates then: that it is not so any more is not known.
+    """
+    hooks = {evidence.hook for evidence in claim.evidence}
+    return any(s.interval is None for hook in hooks for s in facts.of(hook))
 
 
 def _tells(spell: _Spell, time: float) -> bool:

@@ -15,6 +15,7 @@ from probes.hooks.drops.holders import SocketHolders
 from probes.hooks.drops.seen import SeenByPlace, SeenDrops
 from probes.hooks.drops.traced import Around, traced_rows
 from probes.hooks.drops.untraced import Untraced, packets_row
+from probes.hooks.drops.ways import Forwarding
 from probes.kernel import kallsyms, procfs
 from probes.kernel.netlink import route
 from probes.model import OTHERS, Entries, Opening, Reading, Row
@@ -30,7 +31,8 @@ def open_traced(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         kallsyms.prepare()
         told, kept = known_reasons() if reasons else None, SeenDrops()
         untraced = Untraced(own, told, traced=True, forget=kept.forget)
-        around = Around(own, name_of, Devices(opening, own), SocketHolders(), kept)
+        holders, forwarding = SocketHolders(), Forwarding()
+        around = Around(own, name_of, Devices(opening, own), holders, kept, forwarding)
         many, everything, others = TracedColumns(around), opening.tables["everything"], 0
 
         def read() -> Reading:

@@ -31,7 +31,7 @@ class Around(NamedTuple):
     devices: Devices
     holders: SocketHolders
     seen: SeenDrops
-    forwarding: Forwarding = Forwarding()
+    forwarding: Forwarding
 
 
 def traced_rows(found: list[Flat], around: Around) -> tuple[list[Row], SeenByPlace]:

@@ -13,6 +13,8 @@ from probes.drop_rule import PROTOCOLS, DropRule
 from probes.model import Value
 
 Values = dict[str, Value]
+_RUN_NS = 180
+"""Nanoseconds that a program takes for a packet."""
 FLOOD = 9800
 """Packets a second at its height, on eth1, to UDP port 514."""
 BLOCKED = 0.6
@@ -130,6 +132,7 @@ def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:
         "ifindex": f.ifindex, "interface": f.interface, "program_id": f.id, "program": f.program,
         "mode": f.mode, "by": f.by, "seen": f.seen, "why": f.why, "parts": None, "to_cpus": 0,
         "packets": int(packets), "bytes": int(packets) * size if f.seen == "fexit" else None,
+        "run_ns": int(packets) * _RUN_NS, "timed_runs": int(packets),
     }  # fmt: skip
     counted = {"drop": int(dropped), "pass": int(packets) - int(dropped)}
     for verdict in ("aborted", "drop", "pass", "tx", "redirect"):
@@ -145,6 +148,7 @@ def tc_values(f: Foreign, packets: float, size: int) -> Values:
         "position": f.position, "program_id": f.id, "program": f.program, "at": f.at,
         "seen": f.seen, "why": f.why, "packets": int(packets),
         "bytes": int(packets) * size if f.seen == "fexit" else None, "ended": None,
+        "run_ns": int(packets) * _RUN_NS, "timed_runs": int(packets),
     }  # fmt: skip
     dropped = int(packets * f.drop)
     counted = {"pass": int(packets) - dropped, "drop": dropped, "redirect": 0, "other": 0}

@@ -10,7 +10,7 @@ from tests.support.incidents.told import alarms, text, told
 pytestmark = [pytest.mark.kernel]
 
 
-@pytest.mark.parametrize("name", ["xdp_drops", "firewall_in", "refused"])
+@pytest.mark.parametrize("name", ["xdp_drops", "firewall_in", "refused", "fd_limit"])
 def test_an_incident_is_an_alarm_that_names_its_cause(name: str) -> None:
     """Not necessarily the first one: others use this kernel, too."""
     said, expected = told(name), stories()[name].expected

@@ -14,6 +14,7 @@ from probes.hooks.drops.counters import ALL
 from probes.hooks.drops.holders import Port, SocketHolders
 from probes.hooks.drops.seen import SeenByPlace, SeenDrops
 from probes.hooks.drops.traced import Around, traced_rows
+from probes.hooks.drops.ways import Forwarding
 from probes.kernel import kallsyms
 from probes.kernel.map_entries import MapEntries, StructLayout
 from probes.kernel.procfs import Owner
@@ -59,7 +60,7 @@ class _Holders(SocketHolders):
 
 def _around() -> Around:
     devices: Any = _Devices()
-    return Around(OWN, REASONS.__getitem__, devices, _Holders(), SeenDrops())
+    return Around(OWN, REASONS.__getitem__, devices, _Holders(), SeenDrops(), Forwarding())
 
 
 def _layouts() -> tuple[StructLayout, StructLayout]:

@@ -81,6 +81,7 @@ def test_it_is_printed_as_csv_and_as_tables(recorded: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {line["time"] for line in lines} == {f"{1767312000 + n}.000" for n in range(65, 70)}
     table = ebpftop("replay", str(recorded), "--format", "table", "--at", "+40", "--count", "1")
+    assert table.stdout.startswith("what is wrong:\n! ")
     assert "\nDROPPING eth1: src 203.0.113.66 on tcx" in f"\n{table.stdout}"
     assert "packets lost:" in table.stdout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from probes.analysis.failing_calls import (
     LEAST,
     LEAST_GRAVE,
     LOOKED_FOR,
+    MONITORING,
     PEERS,
     Badness,
     FailingCall,
@@ -77,8 +78,12 @@ def _judged(facts: Facts) -> Calls:
     for claim in claims:
         for row in claim.rows:
             marks[row.key] = max(marks.get(row.key, 0), int(claim.severity))
-    wanted = max(found, key=lambda one: one.suspect, default=None)
+    wanted = max([one for one in found if any(one.suspect)], key=_suspected, default=None)
     return Calls(claims[:MOST], marks, wanted and HookId(BY, wanted.call))
+
+
+def _suspected(one: _Suspect) -> tuple[float, ...]:
+    return one.suspect
 
 
 class _Suspect(NamedTuple):
@@ -124,42 +129,73 @@ def _failing(facts: Facts) -> Iterator[_Suspect]:
     rows = facts.rows(HOOK)
     unusual = near(facts, ERRORS, FAILURES)
     for row, errors in zip(rows, rates_in(rows, "errors"), strict=True):
-        if errors >= LEAST_GRAVE and (one := _failing_one(facts, row, unusual)) is not None:
+        if errors < LEAST_GRAVE:
+            continue
+        one = _failing_one(facts, _looked_at(facts, row, unusual))
+        if one is not None:
             yield one
 
 
-def _failing_one(facts: Facts, row: SnapshotRow, unusual: object) -> _Suspect | None:
-    call, found, verdict = str(row["syscall"]), failing_call(row), CALM
+class _Row(NamedTuple):
+    """A call with failures. figure, verdict: of their history.
+
+    again: whether it failed in the reading before as well; lasts: for longer.
+    """
+
+    row: SnapshotRow
+    call: str
+    found: FailingCall
+    figure: Figure
+    verdict: Verdict
+    again: bool
+    lasts: bool
+
+
+def _looked_at(facts: Facts, row: SnapshotRow, unusual: Container[Hashable]) -> _Row:
+    found, verdict = failing_call(row), CALM
     figure = ERRORS if row.stored.get("failures") is None or not found.errno else FAILURES
-    if facts.past or row.key in unusual:  # type: ignore[operator]
+    if row.key in unusual:
         verdict = facts.verdict(figure, row.key)
-    bad = badness(row, unusual=verdict.since is not None)
-    suspect = suspicion(call, found)
-    if not bad and not suspect:
-        return None
     grave = found.meaning.errno_class is ErrnoClass.GRAVE
-    lasts = _lasts(facts, figure, row.key, *((2, LEAST_GRAVE) if grave else (_LASTING, LEAST)))
-    if bad is Badness.ALARM and verdict.since is None and not lasts:
+    least = LEAST_GRAVE if grave else LEAST
+    again = _lasts(facts, figure, row.key, 2, least)
+    lasts = again and (grave or _lasts(facts, figure, row.key, _LASTING, least))
+    return _Row(row, str(row["syscall"]), found, figure, verdict, again, lasts)
+
+
+def _failing_one(facts: Facts, one: _Row) -> _Suspect | None:
+    call, found, odd = one.call, one.found, one.verdict.since is not None
+    bad = badness(one.row, unusual=odd)
+    suspect = suspicion(call, found) if one.again else 0
+    if not (bad or suspect) or _told_elsewhere(facts, one):
+        return None
+    if bad is Badness.ALARM and not (odd or one.lasts):
         bad = Badness.NOTICE
     callers = _callers(facts, call) if found.errno else ()
     harmed = [
-        c for c in callers if badness_of_process(call, c.errno, c.failures, c.calls, lasting=lasts)
+        c
+        for c in callers
+        if badness_of_process(call, c.errno, c.failures, c.calls, lasting=one.lasts)
     ]
     if harmed:
-        bad = max(bad, Badness.ALARM)
-    rank = (float(bad), float(suspect), found.rate)
-    if _told_elsewhere(facts, call, found, verdict):
-        return None
-    if not bad or (found.errno is None and row["top_errno"] not in LOOKED_FOR):
+        bad = Badness.ALARM
+    elif callers:
+        suspect = 0  # they are known, and nobody is harmed
+    rank = float(bad is Badness.ALARM), float(suspect), float(one.again), found.rate
+    if not bad or (found.errno is None and one.row["top_errno"] not in LOOKED_FOR):
         return _Suspect(call, rank, None)
-    claim = _failing_claim(facts, row, found, bad, figure, verdict, harmed or callers)
-    return _Suspect(call, rank, claim)
+    return _Suspect(call, rank, _failing_claim(facts, one, bad, harmed or callers))
 
 
-def _told_elsewhere(facts: Facts, call: str, found: FailingCall, verdict: Verdict) -> bool:
-    """Return whether their own hook tells of connects that fail as usual: who, and where to."""
-    by_peers = call == "connect" and found.errno in PEERS
-    return by_peers and verdict.since is None and bool(facts.of("tcp-connect"))
+def _told_elsewhere(facts: Facts, one: _Row) -> bool:
+    """Return whether it is no matter of calls: tried by whom asks what the kernel allows, as we do.
+
+    Or connects, of which their own hook tells who makes them, and where to.
+    """
+    if one.call in MONITORING:
+        return one.found.meaning.errno_class is not ErrnoClass.GRAVE
+    by_peers = one.call == "connect" and one.found.errno in PEERS
+    return by_peers and one.verdict.since is None and bool(facts.of("tcp-connect"))
 
 
 def _lasts(facts: Facts, figure: Figure, key: Hashable, ticks: int, least: float) -> bool:
@@ -168,16 +204,8 @@ def _lasts(facts: Facts, figure: Figure, key: Hashable, ticks: int, least: float
     return len(values) == ticks and all(v is not None and v >= least for v in values)
 
 
-def _failing_claim(
-    facts: Facts,
-    row: SnapshotRow,
-    found: FailingCall,
-    bad: Badness,
-    figure: Figure,
-    verdict: Verdict,
-    callers: Sequence[_Caller],
-) -> Claim:
-    call = str(row["syscall"])
+def _failing_claim(facts: Facts, one: _Row, bad: Badness, callers: Sequence[_Caller]) -> Claim:
+    row, call, found, figure, verdict = one[:5]
     errno = found.errno or str(row["top_errno"])
     meaning = found.meaning if found.errno else errno_meaning(call, errno)
     now = found.rate if found.errno else row.rate("errors")
@@ -284,15 +312,13 @@ def _stalling_one(facts: Facts, row: SnapshotRow, call: str, verdict: Verdict) -
     made, odd = row.rate("calls"), verdict.since is not None
     bad = slowness(call, made, row.number("mean_ns"), row.number("p99_ns"), unusual=odd)
     callers = nlargest(_NAMED, _callers(facts, call), key=lambda c: c.calls * c.mean)
-    late = [c for c in callers if slowness(call, c.calls, c.mean, c.mean, unusual=False)]
-    if late and any(
-        slowness(call, c.calls, c.mean, c.mean, unusual=False) is Badness.ALARM for c in late
-    ):
-        bad = Badness.ALARM
+    weighed = [(slowness(call, c.calls, c.mean, c.mean, unusual=False), c) for c in callers]
+    late = [c for how, c in weighed if how]
+    bad = max([bad, *[how for how, _ in weighed]])
     if not bad:
         return None
     claim = _stalling_claim(facts, row, call, bad, verdict, late or callers)
-    return _Suspect(call, (float(bad), 1.0, made), claim)
+    return _Suspect(call, (float(bad is Badness.ALARM), 1.0, 1.0, made), claim)
 
 
 def _stalling_claim(

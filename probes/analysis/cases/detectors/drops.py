@@ -15,6 +15,7 @@ from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.drop_causes import (
+    ABSENT_DEPTH,
     ACCEPT,
     NO_CARRIER,
     REQUEST,
@@ -52,11 +53,13 @@ QUEUE = 10
 QUEUE_SHARE = 0.2
 _TIED = 0.1
 """The share of a cause's packets from which a port is tied to it."""
+_ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
 _MOST_WHO = 3
 LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
 """Locations of rows that tell of queues, and lose no packets."""
 _LINKS = "netlink"
 """Location of rows that a rung without a tracepoint has of links' counters."""
+_CALLERS, _ACCEPTS = "syscall-processes", ("accept", "accept4")
 _TELLING = {"location": (LISTENER, COOKIES)}
 _RECEIVED = frozenset({"nic", "xdp", "tc-ingress", "socket"})
 _SENT = frozenset({"tc-egress", "qdisc", "wire"})
@@ -67,7 +70,7 @@ _LEXICON = Lexicon()
 
 @dataclass(slots=True)
 class _Lost:
-    """What is lost for one cause at one place. number: of kinds of packets, such as ports."""
+    """Packets that are lost for one cause at one place. number: of kinds, such as ports."""
 
     cause: str
     place: DropPlace
@@ -93,13 +96,18 @@ def _lost(facts: Facts) -> list[_Lost]:
     climbing, programs = _climbing(facts), droppers(facts).managed
     for loss in losses(rows):
         told = loss.layer and loss.interface in programs  # by the detector of programs
-        if not told and not (climbing and loss.location == _LINKS):
+        if not told and not (climbing and _vague(loss)):
             for one in _of_loss(loss):
                 _merge(found, one)
     for place in places_with(rows, _LEXICON, _TELLING):
         for one in _telling(rows[place]):
             _merge(found, one)
     return [one for one in found.values() if one.rate >= FLOOR or one.waiting]
+
+
+def _vague(loss: Loss) -> bool:
+    """Return whether it is a counter of links, or of all sockets, which reasons tell apart."""
+    return loss.location == _LINKS or (loss.location[:1].isupper() and not _port(loss.rows[0])[1])
 
 
 def _climbing(facts: Facts) -> bool:
@@ -119,7 +127,7 @@ def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
 
 def _of_loss(loss: Loss) -> Iterator[_Lost]:
     first = loss.rows[0]
-    cause = loss.layer or cause_of(loss.reason, loss.location)
+    cause = loss.layer or cause_of(loss.reason, loss.location, _port(first)[1])
     at = DASH if loss.interface == NOWHERE else loss.interface
     place = DropPlace(at, _netns(first))
     drop_class, sentence = meaning_of(first.stored)
@@ -177,6 +185,22 @@ def _telling(row: SnapshotRow) -> Iterator[_Lost]:
                     [Evidence("drops", text, rate)])  # fmt: skip
 
 
+def _of_queues(facts: Facts, lost: Iterable[_Lost]) -> Iterator[_Lost]:
+    """Yield what queues drop where no reason tells it, and name the queue where one does."""
+    told = {one.place.at: one for one in lost if one.cause == "QDISC_DROP"}
+    for row in rows_of(facts, "qdiscs"):
+        rate = row.rates.get("dropped") or 0.0
+        if rate < FLOOR or row.stored["parent"] != "root":
+            continue
+        at, kind = str(row.stored["interface"]), str(row.stored["kind"])
+        text = f"{units.count(rate)}/s dropped by {kind} {row.stored['handle']} at {at}"
+        one = told.get(at)
+        if one is None:
+            one = _Lost("QDISC_DROP", DropPlace(at), DropClass.HARM, "qdisc", rate)
+            yield one
+        one.texts.insert(0, Evidence("qdiscs", text, rate))
+
+
 # -- claims ------------------------------------------------------------------------------------
 
 
@@ -196,6 +220,10 @@ class _Links:
         else:
             yield ClaimedRow("interfaces", (ELSEWHERE, NOWHERE if name == DASH else name))
 
+    def received(self) -> float:
+        """Return what all of them receive a second."""
+        return sum([row.rate("rx_packets") for row in self._rows.values()])
+
     def down(self, name: str) -> bool:
         row = self._rows.get(name)
         return row is not None and row.stored["state"] in _DOWN
@@ -207,11 +235,12 @@ def _claims(facts: Facts) -> Sequence[Claim]:
 
 def every_claim(facts: Facts) -> Sequence[Claim]:
     """Return all claims of lost packets, the worst first."""
-    return facts.once_read(_claimed, *HOOKS)
+    return facts.once_read(_claimed, *HOOKS, "qdiscs", _CALLERS)
 
 
 def _claimed(facts: Facts) -> Sequence[Claim]:
     lost = _lost(facts)
+    lost += _of_queues(facts, lost)
     found = [*_of_links(facts), *_of_rules(facts)]
     if lost or found:
         links = _Links(facts)
@@ -250,6 +279,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
     if severity is None:
         return None
     verdict = facts.verdict(LOST, lost.key)
+    failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
     number = f", {lost.number} ports" if lost.number > 1 and place.port is None and ports else ""
     now = lost.rate or lost.waiting
     at = place.at if place.at != DASH else _seen_at(lost.rows)
@@ -278,9 +308,29 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         rows=(*links.rows(at), *(ClaimedRow("drops", row.key) for row in lost.rows)),
         figure=LOST,
         key=lost.key,
-        ties=frozenset(("port", *one) for one, n in ports.items() if n >= _TIED * lost.rate),
-        depth=described(lost.cause).depth,
+        ties=frozenset({*_tied(lost, ports), *failing}),
+        depth=ABSENT_DEPTH - 1 if failing else described(lost.cause).depth,
     )
+
+
+def _tied(lost: _Lost, ports: Mapping[tuple[str, int], float]) -> Iterator[Hashable]:
+    """Yield the ports that make much of it; all where whatever is sent that way is lost."""
+    least = 0.0 if lost.cause in _ALL_LOST else _TIED * lost.rate
+    for port, part in ports.items():
+        if part >= least:
+            yield ("port", *port)
+
+
+def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
+    """Return how the accepts of a queue's own process fail: then the queue is what follows."""
+    pids = {one.pid for one in who}
+    return [
+        ("errno", str(s.id.target), str(row["errno"]))
+        for s in facts.of(_CALLERS)
+        if s.id.target in _ACCEPTS
+        for row in s.rows
+        if row["pid"] in pids and row.rate("failures")
+    ]
 
 
 def _what(lost: _Lost, place: DropPlace) -> str:
@@ -328,10 +378,13 @@ def _share(lost: _Lost, links: _Links) -> tuple[float | None, str]:
     if lost.waiting:
         return min(lost.waiting / max(lost.room, 1), 1.0), "its room"
     at = lost.place.at if lost.place.at != DASH else _seen_at(lost.rows)
-    if lost.cause == REQUEST and at == DASH:
-        at = ""
+    if not lost.rate or lost.place.netns:
+        return None, ""
+    if at == DASH and described(lost.cause).by_port:
+        came = links.received()
+        return (min(lost.rate / came, 1.0), "packets received") if came else (None, "")
     link = links.get(at)
-    if link is None or not lost.rate:
+    if link is None:
         return None, ""
     received, sent = link.rate("rx_packets"), link.rate("tx_packets")
     if _received(lost, received):

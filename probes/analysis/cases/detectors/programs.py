@@ -23,6 +23,8 @@ FLOOR = 10.0
 MUCH, SOME = 0.1, 0.01
 """Shares of what a program sees from which its drops are an alarm, and unusual."""
 DEPTH = 3
+SLOW_NS, BUSY = 10_000.0, 0.02
+"""Time for a packet, and share of one CPU, from which a program holds packets up."""
 _LISTS = {"XDP": "xdp-programs", "TC": "tc-programs"}
 _TIED = 0.1
 
@@ -64,6 +66,12 @@ def _at(facts: Facts, link: SnapshotRow, found: Droppers) -> Iterator[Claim]:
         if row["interface"] == name
     }
     astray = {error(row): row for row in facts.rows("xdp-errors") if row["interface"] == name}
+    for (where, named), (hook, row) in here.items():
+        taken = row.number("ns_per_run")
+        busy = taken * row.rate("packets") / 1e9
+        if taken >= SLOW_NS and busy >= BUSY:
+            slow = _Sits(hook, row, Dropper(row.rate("packets"), where, named))
+            yield _slow(facts, link, slow, taken, busy)
     for one in found.of(link).by:
         if one.where not in PROGRAMS or one.rate < FLOOR:
             continue
@@ -110,6 +118,33 @@ def _dropping(facts: Facts, name: str, sits: _Sits, link: SnapshotRow) -> Claim 
         key=key,
         ties=frozenset({("program", one.name), *_tied(ports, one.rate)}),
         depth=DEPTH,
+    )
+
+
+def _slow(facts: Facts, link: SnapshotRow, sits: _Sits, taken: float, busy: float) -> Claim:
+    """Return a claim of a program that holds up each packet. taken: ns. busy: of one CPU."""
+    row, one, name = sits.row, sits.dropper, str(link.stored["interface"])
+    time = units.show(taken, Unit.NS)
+    text = (
+        f"{time} a packet, {units.count(one.rate)} packets/s, {units.percent(100 * busy)} of a CPU"
+    )
+    return Claim(
+        id=f"{sits.hook}/{name}/{row['program'] or one.name}/slow",
+        severity=Gravity.ALARM,
+        what=f"{one.where} {one.name} takes {time} a packet",
+        now=taken,
+        unit=Unit.NS,
+        pane="interfaces",
+        share=busy,
+        of="one CPU",
+        struck=one.rate,
+        who=(Who(program=one.name, rate=one.rate), *_holders(facts, row)),
+        where=Where(name, stage=_stage(sits)),
+        evidence=(Evidence(sits.hook, f"{text}, at {name} ({_way(sits)})", taken),),
+        next=(f"bpftool prog show id {row['program_id']}", f"bpftool net show dev {name}"),
+        rows=(ClaimedRow("interfaces", link.key), ClaimedRow(sits.hook, row.key)),
+        ties=frozenset({("program", one.name)}),
+        depth=DEPTH - 1,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from probes.analysis.cases.claim import Claim, Gravity
+from probes.analysis.cases.claim import Claim, Evidence, Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.cases.log import HOLD, KEPT, MOST_KEPT, CaseLog
 from probes.analysis.facts import Facts
 from probes.analysis.history import History
 from probes.units import Unit
+from tests.support.watched_host import WatchedHost
 
 CLAIM = Claim("a/b", Gravity.ALARM, "b fails", 10.0, Unit.COUNT, "calls")
 BEGIN = 100.0
@@ -53,6 +54,22 @@ def test_what_was_there_from_the_first_reading_is_older_than_the_watch() -> None
     told.run(30, CLAIM)
     (found,) = told.at()
     assert (found.state, found.since, found.watched) == (Progress.NOW, None, WALL + BEGIN + 1)
+
+
+def test_it_goes_on_while_its_hook_has_no_rates_yet() -> None:
+    """A better rung has been reached: nothing is known of this moment."""
+    told, claim = _Told(), replace(CLAIM, evidence=(Evidence("drops", "10/s"),))
+    told.run(3, claim)
+    host = WatchedHost("drops")
+    told.facts.snapshots = {s.id: s for s in host.facts.of("drops")}
+    told.run(1)
+    (found,) = told.at()
+    assert (found.state, found.now) == (Progress.NOW, 10.0)
+    host.tick(drops=[])
+    told.facts.version += 1
+    told.facts.snapshots = {s.id: s for s in host.facts.of("drops")}
+    told.run(1)
+    assert [one.state for one in told.at()] == [Progress.EASING]
 
 
 def test_it_eases_is_over_and_is_forgotten() -> None:

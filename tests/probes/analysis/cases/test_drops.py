@@ -1,0 +1,148 @@
+"""What is said of lost packets: by share and class, with owner, place and cause, each once."""
+
+from __future__ import annotations
+
+from probes.analysis.cases.claim import Claim, Gravity
+from probes.analysis.cases.detectors import drops, programs
+from probes.model import Value
+from tests.support.watched_host import WatchedHost
+
+Values = dict[str, Value]
+
+
+def _link(name: str = "eth1", **known: Value) -> Values:
+    return {"ifindex": 2, "interface": name, "kind": "veth", "state": "up", **known}
+
+
+def _drop(reason: str, packets: int, **known: Value) -> Values:
+    return {
+        "interface": "eth1", "reason": reason, "location": "f+0x1", "packets": packets,
+        "protocol": "tcp", "dport": 8080, "counts": "packets", "netns": None, **known,
+    }  # fmt: skip
+
+
+def _claims(link: Values, *rows: Values, **more: list[Values]) -> list[Claim]:
+    """What is claimed after a second in which this was counted."""
+    host = WatchedHost("interfaces", "drops")
+    host.tick(interfaces=[_link(str(link["interface"]))], drops=[], **dict.fromkeys(more, ()))
+    host.tick(interfaces=[link], drops=rows, **more)
+    return [*drops.DETECTOR.claims(host.facts), *programs.DETECTOR.claims(host.facts)]
+
+
+def test_a_firewall_s_drops_are_told_with_port_share_and_who_listens() -> None:
+    row = _drop("NETFILTER_DROP", 200, way="in", comm="shopd", pid=20)
+    (claim,) = _claims(_link(rx_packets=250), row)
+    assert claim.id == "drops/eth1/NETFILTER_DROP/tcp:8080"
+    assert (claim.severity, claim.share, claim.now) == (Gravity.ALARM, 0.8, 200)
+    assert [(who.comm, who.pid) for who in claim.who] == [("shopd", 20)]
+    assert (claim.where.interface, claim.where.port, claim.where.netns) == ("eth1", 8080, "")
+    assert ("port", "tcp", 8080) in claim.ties
+    assert claim.depth == 3
+
+
+def test_what_goes_out_is_a_share_of_what_is_sent() -> None:
+    """However much the interface receives."""
+    (claim,) = _claims(
+        _link(rx_packets=10_000, tx_packets=300), _drop("NETFILTER_DROP", 100, way="out")
+    )
+    assert (claim.share, claim.of) == (0.25, "packets sent to eth1")
+
+
+def test_a_port_scan_is_one_notice() -> None:
+    scan = [_drop("NO_SOCKET", 1, dport=port) for port in range(2000, 2150)]
+    (claim,) = _claims(_link(rx_packets=160), *scan)
+    assert (claim.severity, claim.struck) == (Gravity.NOTICE, 0)
+    assert "150 ports" in claim.what
+
+
+def test_few_of_many_are_nothing() -> None:
+    assert not _claims(_link(rx_packets=1_000_000), _drop("NETFILTER_DROP", 100))
+    assert not _claims(_link(rx_packets=4), _drop("SOCKET_RCVBUFF", 4)), "hardly any"
+
+
+def test_each_port_has_a_buffer_of_its_own() -> None:
+    """Whatever interface its packets come by."""
+    full = [
+        _drop("SOCKET_RCVBUFF", 50, protocol="udp", dport=514, comm="rsyslogd", pid=811),
+        _drop("SOCKET_RCVBUFF", 20, protocol="udp", dport=514, interface="lo", ifindex=1,
+              comm="rsyslogd", pid=811),
+        _drop("SOCKET_RCVBUFF", 40, protocol="udp", dport=8125, comm="statsd", pid=900),
+    ]  # fmt: skip
+    found = _claims(_link(rx_packets=100), *full)
+    assert [(c.id, c.now) for c in found] == [
+        ("drops/host/SOCKET_RCVBUFF/udp:514", 70),
+        ("drops/host/SOCKET_RCVBUFF/udp:8125", 40),
+    ]
+    assert found[0].knobs == ("net.core.rmem_max", "net.core.rmem_default")
+
+
+def test_an_accept_queue_is_told_once_with_its_length() -> None:
+    rows = [
+        _drop("accept queue full", 90, interface="-", location="TcpExtListenDrops", dport=9090,
+              comm="stuckd", pid=3),
+        _drop("accept queue full", 90, interface="-", location="TcpExtListenOverflows",
+              protocol="-", dport=None, counts="again"),
+        _drop("TCP_LISTEN_OVERFLOW", 10, dport=9090, comm="stuckd", pid=3),
+        _drop("accept queue", 0, interface="-", location="listener", dport=9090, counts="events",
+              waiting=5, room=4, comm="stuckd", pid=3),
+    ]  # fmt: skip
+    (claim,) = _claims(_link(rx_packets=200), *rows)
+    assert (claim.now, claim.share, claim.of) == (100, 1.0, "its room")
+    assert any("5 of 4" in evidence.text for evidence in claim.evidence)
+    assert [who.comm for who in claim.who] == ["stuckd"]
+
+
+def test_a_queue_that_stands_needs_no_drops() -> None:
+    row = _drop("accept queue", 0, interface="-", location="listener", dport=9091, waiting=60,
+                counts="events", room=128, comm="reportd", pid=4)  # fmt: skip
+    (claim,) = _claims(_link(), row)
+    assert (claim.severity, claim.what) == (Gravity.ALARM, "accept queue of tcp:9091 stands")
+    few = {**row, "waiting": 9}
+    assert not _claims(_link(), few)
+
+
+def test_what_a_link_that_is_down_drops_has_that_cause() -> None:
+    (claim,) = _claims(
+        _link(state="down", tx_dropped=300), _drop("QDISC_DROP", 300, location="__dev_queue_xmit")
+    )
+    assert (claim.id, claim.share) == ("drops/eth1/NO_CARRIER/tcp:8080", 1.0)
+
+
+def test_another_namespace_s_come_behind_and_name_it() -> None:
+    there = _drop("NETFILTER_DROP", 900, interface="if2 (netns 42)", netns=42)
+    here = _drop("NETFILTER_DROP", 50, dport=22, comm="sshd", pid=1)
+    first, second = _claims(_link(rx_packets=100), there, here)
+    assert (first.where.netns, second.where.netns) == ("", "42")
+    assert "netns 42" in second.what
+    assert second.share is None
+
+
+def test_what_datagrams_a_queue_drops_is_told_once() -> None:
+    (claim,) = _claims(
+        _link(tx_packets=100),
+        _drop("QDISC_DROP", 300, location="__dev_queue_xmit", protocol="udp", dport=9000),
+        _drop("send buffer full", 305, location="UdpSndbufErrors", interface="-", dport=None),
+    )
+    assert claim.what == "queue of eth1 drops udp:9000"
+
+
+def test_what_a_program_drops_is_the_program_s() -> None:
+    """Although the kernel frees it: one claim."""
+    program: Values = {
+        "ifindex": 2, "interface": "eth1", "program_id": 412, "program": "acme_filter",
+        "mode": "generic", "seen": "runs", "packets": 1000, "drop": None, "aborted": None,
+    }  # fmt: skip
+    freed = _drop("XDP", 500, location="do_xdp_generic+0x1", protocol="udp", dport=9000)
+    (claim,) = _claims(_link(rx_packets=1000), freed, xdp_programs=[program])
+    assert claim.id == "xdp-programs/eth1/acme_filter"
+    assert (claim.share, claim.who[0].program) == (0.5, "acme_filter#412")
+    assert {("program", "acme_filter#412"), ("port", "udp", 9000)} <= claim.ties
+
+
+def test_a_program_that_takes_long_is_told_with_its_time() -> None:
+    program: Values = {
+        "ifindex": 2, "interface": "eth1", "program_id": 7, "program": "acme_meter", "at": "tcx",
+        "direction": "ingress", "packets": 3000, "run_ns": 60_000_000, "timed_runs": 3000,
+    }  # fmt: skip
+    (claim,) = _claims(_link(rx_packets=3000), tc_programs=[program])
+    assert (claim.now, claim.share, claim.of) == (20_000, 0.06, "one CPU")
