@@ -15,7 +15,6 @@ from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.drop_causes import (
-    ABSENT_DEPTH,
     ACCEPT,
     NO_CARRIER,
     REQUEST,
@@ -282,12 +281,13 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         return None
     verdict = facts.verdict(LOST, lost.key)
     failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
+    errors = [errno for *_, errno in failing[:1]]
     now = lost.rate or lost.waiting
     at = place.at if place.at != DASH else _seen_at(lost.rows)
     return Claim(
         id=_id(place, lost.cause),
         severity=severity,
-        what=_what(lost, place, several=bool(ports)),
+        what=": ".join([_what(lost, place, several=bool(ports)), *errors]),
         now=now,
         unit=Unit.PACKETS,
         pane="interfaces",
@@ -310,7 +310,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         figure=LOST,
         key=lost.key,
         ties=frozenset({*_tied(lost, ports), *failing}),
-        depth=ABSENT_DEPTH - 1 if failing else described(lost.cause).depth,
+        depth=described(lost.cause).depth,
     )
 
 
@@ -323,7 +323,7 @@ def _tied(lost: _Lost, ports: Mapping[tuple[str, int], float]) -> Iterator[Hasha
 
 
 def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
-    """Return how the accepts of a queue's own process fail: then the queue is what follows."""
+    """Return how the accepts of a queue's own process fail: then nobody empties it."""
     pids = {one.pid for one in who}
     return [
         ("errno", str(s.id.target), str(row["errno"]))
