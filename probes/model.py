@@ -274,7 +274,8 @@ class RowLayout(NamedTuple):
     """Positions in a hook's stored rows, found once.
 
     counters: position and name. sums: the same of all that adds up, and whether it is a histogram.
-    derived: name and function.
+    derived: name and function. needed: what a derived column is made of: names, and positions of
+    what adds up, -1 of any other; not there for a function that may look at everything.
     """
 
     names: tuple[str, ...]
@@ -282,6 +283,7 @@ class RowLayout(NamedTuple):
     counters: tuple[tuple[int, str], ...]
     sums: tuple[tuple[int, str, bool], ...]
     derived: tuple[tuple[str, Callable[[Mapping[str, Value]], Value]], ...]
+    needed: Mapping[str, tuple[tuple[int, str], ...]]
 
     @classmethod
     def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> RowLayout:
@@ -293,6 +295,15 @@ class RowLayout(NamedTuple):
             tuple((i, c.name) for i, c in numbered if c.kind is Kind.COUNTER),
             tuple((i, c.name, histogram[c.kind]) for i, c in numbered if c.kind in histogram),
             tuple((c.name, c.derive) for c in columns if c.derive is not None),
+            {
+                c.name: tuple(
+                    (i if s.kind in histogram else -1, s.name)
+                    for i, s in numbered
+                    if s.name in needs
+                )
+                for c in columns
+                if (needs := getattr(c.derive, "needs", None)) is not None
+            },
         )
 
 

@@ -261,14 +261,16 @@ class ManyRows(Sequence[SnapshotRow]):
             made.append(SnapshotRow(key, values, dict(zip(counters, own, strict=True)), derive))
         return tuple(made)
 
-    def _derived_in(self, place: int, values: Mapping[str, Value]) -> Mapping[str, Value]:
+    def _derived_in(
+        self, place: int, values: Mapping[str, Value], wanted: str | None
+    ) -> Mapping[str, Value]:
         """Return a row's derived values; those of all rows at once when many were asked for."""
         self._asked += 1
         many = self._asked > len(self) // _MANY
         if many and self._all_derived is not None:
             return {name: listed[place] for name, listed in self._all_derived.items()}
         base = self._bases[place] if many else self._window.row(self.table, place)
-        return derived_of(self._hook, values, base)
+        return derived_of(self._hook, values, base, wanted)
 
     @cached_property
     def _all_derived(self) -> Mapping[str, Sequence[Value]] | None:

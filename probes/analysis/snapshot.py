@@ -153,13 +153,12 @@ class _Compared:
         )
 
     def idle(self, before: Snapshot | None) -> Mapping[Key, SnapshotRow]:
-        """Return the rows that had no rate, and from which the window takes nothing now."""
+        """Return the rows that stood still, and from which the window takes nothing now."""
         if before is None or isinstance(before.rows, ManyRows) or len(before.rows) < _WORTH:
             return {}
         if self._old_taken or self._since_taken:
             return {}
-        zero = dict.fromkeys([name for _, name in self._hook.places.counters], 0.0)
-        found = {row.key: row for row in before.rows if row.rates == zero or _uncounted(row)}
+        found = {row.key: row for row in before.rows if row.still}
         then, since = before.window, self._since
         if not self._hook.places.derived:
             return found
@@ -176,28 +175,21 @@ class _Compared:
         self, interval: float | None, idle: Mapping[Key, SnapshotRow], *, from_zero: bool
     ) -> Sequence[SnapshotRow]:
         """Return the rows. idle: the rows before that stay as they are if nothing was counted."""
-        hook, (names, _, counters, _, _) = self._hook, self._hook.places
+        hook, (names, _, counters, *_) = self._hook, self._hook.places
         old = {**self._old, **self._old_taken} if self._old_taken else self._old
         since = {**self._since, **self._since_taken} if self._since_taken else self._since
         rows = []
         for key, row in self._rows.items():
             was = old.get(key)
-            if key in idle and was == row:
+            still = was == row
+            if still and key in idle:
                 rows.append(idle[key])
                 continue
             values: dict[str, Value] = dict(zip(names, row, strict=True))
             rates = rates_of(counters, row, was, interval, from_zero)
             derive = later(hook, values, since.get(key))
-            rows.append(SnapshotRow(key, values, rates, derive))
+            rows.append(SnapshotRow(key, values, rates, derive, still=still))
         return tuple(rows)
-
-
-def _uncounted(row: SnapshotRow) -> bool:
-    """Return whether a row without any rate has counters that nobody counts."""
-    rates = row.rates
-    if None not in rates.values() or any(rates.values()):
-        return False
-    return all(row.stored[name] is None for name, rate in rates.items() if rate is None)
 
 
 def _as_table(hook: Hook, rows: Mapping[Key, Row]) -> RowTable | None:

@@ -10,44 +10,57 @@ from probes.model import Hook, Key, Row, Value
 
 Derive = Callable[[Mapping[str, Value]], Value]
 """The function of a derived column, called with what the window added."""
+_NONE: Mapping[str, Value] = {}
+_NUMBER = int, float
+"""Kinds of a number; a union would be made again at each question."""
 
 
 class SnapshotRow:
     """A row for display: values by column name, and each counter's rate per second.
 
-    stored: what there is without deriving any value now. derived: returns the derived values;
-    called when one is needed, as most rows are not shown.
+    stored: what there is without deriving any value now. derived: returns the derived value of a
+    column, perhaps with others, or those of all columns (None); called when one is needed, as most
+    are not shown. still: nothing had changed in it since the reading before.
     """
 
-    __slots__ = ("_derived", "key", "rates", "stored")
+    __slots__ = ("_derived", "_found", "key", "rates", "still", "stored")
 
     def __init__(
         self,
         key: Key,
         values: Mapping[str, Value],
         rates: Mapping[str, float | None],
-        derived: Callable[[], Mapping[str, Value]] | None = None,
+        derived: Callable[[str | None], Mapping[str, Value]] | None = None,
+        *,
+        still: bool = False,
     ) -> None:
-        self.key, self.rates = key, rates
+        self.key, self.rates, self.still = key, rates, still
         self.stored, self._derived = values, derived
+        self._found: Mapping[str, Value] = _NONE
 
     @property
     def values(self) -> Mapping[str, Value]:
         """All values, by column."""
         if self._derived is not None:
-            self.stored = {**self.stored, **self._derived()}
+            self.stored = {**self.stored, **self._derived(None)}
             self._derived = None
         return self.stored
 
     def __getitem__(self, name: str) -> Value:
         known = self.stored
-        return known[name] if name in known else self.values[name]
+        if name in known:
+            return known[name]
+        if self._derived is not None and name not in self._found:
+            self._found = {**self._found, **self._derived(name)}
+        return self._found[name]
 
     def number(self, name: str) -> float:
         """Return a column as a number for sums and sorting; an unknown value counts as 0."""
-        known = self.stored
-        value = known[name] if name in known else self.values.get(name)
-        return value if isinstance(value, int | float) else 0
+        try:
+            value = self[name]
+        except KeyError:
+            return 0
+        return value if isinstance(value, _NUMBER) else 0
 
     def rate(self, name: str) -> float:
         """Return a counter's rate as a number for sums and sorting; an unknown rate counts as 0."""
@@ -66,7 +79,7 @@ class SnapshotRow:
 
 def later(
     hook: Hook, values: Mapping[str, Value], base: Row | None
-) -> Callable[[], Mapping[str, Value]] | None:
+) -> Callable[[str | None], Mapping[str, Value]] | None:
     """Return what derives a row's values when it is called; None: there are none.
 
     values: the row by column. base: what derived columns look back to; None: to the beginning.
@@ -98,11 +111,28 @@ def rates_of(
     return rates
 
 
-def derived_of(hook: Hook, values: Mapping[str, Value], base: Row | None) -> Mapping[str, Value]:
-    """Return a row's derived values; see `later`."""
-    _, _, _, sums, derived = hook.places
-    added = values if base is None else _added(values, base, sums)
-    return {name: _derived(derive, added) for name, derive in derived}
+def derived_of(
+    hook: Hook, values: Mapping[str, Value], base: Row | None, wanted: str | None = None
+) -> Mapping[str, Value]:
+    """Return a row's derived values; see `later`. wanted: the only column that is asked for.
+
+    What the window added is calculated of those columns that a function looks at.
+    """
+    places, all_added, found = hook.places, None, {}
+    for name, derive in places.derived:
+        if wanted is not None and name != wanted:
+            continue
+        if base is None:
+            added = values
+        elif name in places.needed:
+            added = {
+                column: values[column] if at < 0 else added_to(values[column], base[at])
+                for at, column in places.needed[name]
+            }
+        else:
+            added = all_added = all_added or _added(values, base, places.sums)
+        found[name] = _derived(derive, added)
+    return found
 
 
 def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
@@ -127,10 +157,15 @@ def _added(
 
 
 def added_to(now: Value, then: Value) -> Value:
-    """Return what was added to a counter or a histogram, or all of it if it went back."""
+    """Return what was added to a counter or a histogram, or all of it if it went back.
+
+    Called for most rows of each tick: what is most frequent comes first.
+    """
+    if type(now) is int and type(then) is int:
+        return now - then if now >= then else now
     if isinstance(now, tuple) and isinstance(then, tuple):
         difference = tuple(map(sub, now, then))
         return now if min(difference, default=0) < 0 else difference
-    if isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
+    if isinstance(now, _NUMBER) and isinstance(then, _NUMBER) and now >= then:
         return now - then
     return now

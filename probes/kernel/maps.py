@@ -43,6 +43,7 @@ class BpfTable:
         self._value = StructLayout(description["leaf_desc"], description["leaf_size"], "value")
         self.fields: Mapping[str, int | slice] = self._merged()
         self._cpus = len(cpus.listed("possible")) if self._type in _PER_CPU else 1
+        self._sums: Mapping[bytes, bytes] = {}
         if self._type in _PER_CPU and not self._value.lanes:
             raise LoadFailed(f"the per-CPU map {self.name} holds something other than u64 counters")
 
@@ -189,7 +190,7 @@ class BpfTable:
 
         Of a few entries, a CPU's value is added as one number, all its u64 lanes at once. No lane
         carries into its neighbour: a u64 that counts events, bytes or nanoseconds stays far below
-        2**64 (584 years), summed or not.
+        2**64 (584 years), summed or not. An entry that stands still is not added again.
         """
         if self._cpus == 1:
             return values
@@ -200,19 +201,21 @@ class BpfTable:
             lanes_of_cpus = [numbers[n :: self._cpus] for n in range(self._cpus)]
             of_all = [n & _WORD for n in map(sum, zip(*lanes_of_cpus, strict=True))]
             return struct.pack(f"={len(of_all)}Q", *of_all)
-        size, stride, order = self._value.size, self._stride, sys.byteorder
-        zero, nothing, lanes = bytes(size), bytes(stride), range(0, stride, size)
-        sums = []
-        for first in range(0, len(values), stride):
-            entry = values[first : first + stride]
-            if entry == nothing:  # as most entries of an array are
-                sums.append(zero)
-                continue
-            total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
-            if total >> 8 * size:  # counters that no events have added up to
-                total &= (1 << 8 * size) - 1
-            sums.append(total.to_bytes(size, order))
+        stride, before = self._stride, self._sums
+        each = [values[first : first + stride] for first in range(0, len(values), stride)]
+        sums = [before.get(entry) or self._sum(entry) for entry in each]
+        if len(each) > 1:
+            self._sums = dict(zip(each, sums, strict=True))
         return b"".join(sums)
+
+    def _sum(self, entry: bytes) -> bytes:
+        """Return the sum of an entry's values."""
+        size, order = self._value.size, sys.byteorder
+        lanes = range(0, len(entry), size)
+        total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
+        if total >> 8 * size:  # counters that no events have added up to
+            total &= (1 << 8 * size) - 1
+        return total.to_bytes(size, order)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from itertools import accumulate, repeat
 from operator import add, sub
+from typing import Any
 
 from probes.model import Row, Value
 
@@ -50,7 +51,6 @@ SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
 """The code of integers of one octet; and the integers that Python has already."""
 BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in CODES.items())
 """Of integers of each size: tag, code of `array`, and the least that does not fit."""
-_SIZES = tuple((tag, array(code).itemsize, bound) for tag, code, bound in BOUNDS)
 _INT, _STR = {int}, {str}
 _SWAP = sys.byteorder == "big"
 
@@ -128,7 +128,8 @@ class Writer:
         if before is None and types == _STR:
             self._texts(now)  # type: ignore[arg-type]
         elif types == _INT and (before is None or set(map(type, before)) == _INT):
-            self._integers(now, before)
+            if not self._integers(now, before):
+                self._singly(now, before)
         elif types == {tuple} and (before is None or set(map(type, before)) == {tuple}):
             self._tuples(now, before)  # type: ignore[arg-type]
         else:
@@ -142,27 +143,26 @@ class Writer:
         self.data.append(TEXTS)
         self.text(joined)
 
-    def _integers(self, now: Column, before: Column | None) -> None:
-        steps = now if before is None else list(map(sub, now, before))
-        if len(steps) == 1:
-            self._integer(now, before, steps[0])  # type: ignore[arg-type]
-            return
-        low, high = min(steps), max(steps)  # type: ignore[type-var]
-        for tag, code, bound in BOUNDS:
-            if -bound <= low and high < bound:  # type: ignore[operator]
-                self.data.append(tag)
-                self.data += _planes(code, steps)  # type: ignore[arg-type]
-                return
-        self._singly(now, before)
+    def _integers(self, now: Column, before: Column | None) -> bool:
+        """Write a column of integers; return whether it is one, and none is too large.
 
-    def _integer(self, now: Column, before: Column | None, step: int) -> None:
-        """Write a column of one row, as most headers are."""
-        for tag, size, bound in _SIZES:
-            if -bound <= step < bound:
-                self.data.append(tag)
-                self.data += step.to_bytes(size, "little", signed=True)
-                return
-        self._singly(now, before)
+        That is tried instead of looked at, as a column of buckets costs microseconds.
+        """
+        try:
+            steps: Sequence[Any] = now if before is None else list(map(sub, now, before))
+        except TypeError:
+            return False
+        for tag, code in CODES.items():
+            try:
+                planes = _planes(code, steps)
+            except OverflowError:
+                continue
+            except TypeError:
+                return False
+            self.data.append(tag)
+            self.data += planes
+            return True
+        return False
 
     def _tuples(
         self, now: Sequence[tuple[int, ...]], before: Sequence[tuple[int, ...]] | None
@@ -173,7 +173,12 @@ class Writer:
             return
         self.data.append(TUPLES)
         self.size(len(now[0]))
-        self._columns(now, before)
+        befores = repeat(None) if before is None else zip(*before, strict=True)
+        for bucket, was in zip(zip(*now, strict=True), befores, strict=False):
+            if bucket == was:
+                self.data.append(SAME)
+            elif not self._integers(bucket, was):
+                self.column(bucket, was)
 
     def _singly(self, now: Column, before: Column | None) -> None:
         if before is None:

@@ -17,6 +17,7 @@ Derive = Callable[[Mapping[str, Value]], Value]
 """A function from the values of the window, by column, to a value."""
 Added = Callable[[str], Cells | None]
 """The values of the window in many rows, by column; None: they have to be taken row by row."""
+_NUMBER = int, float
 _EXACT = 1 << 53
 """Integers below it are floats as well, so that quotients of either are the same."""
 
@@ -45,10 +46,15 @@ class _Mean:
     total: str
     number: str
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns that it looks at."""
+        return self.total, self.number
+
     def __call__(self, added: Mapping[str, Value]) -> Value:
         t, n = added[self.total], added[self.number]
         n = sum(n) if isinstance(n, tuple) else n
-        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
+        if not isinstance(t, _NUMBER) or not isinstance(n, _NUMBER) or not n:
             return None
         return float(t / n)
 
@@ -67,17 +73,22 @@ class _Quantile:
     total: str
     least: str
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns that it looks at."""
+        return self.histogram, self.total, self.least
+
     def __call__(self, added: Mapping[str, Value]) -> Value:
         buckets = added[self.histogram]
         if not isinstance(buckets, tuple) or not (number := sum(buckets)):
             return None
         found = _interpolated(buckets, self.q * number)
         bounds = [found]
-        if isinstance(whole := added.get(self.total), int | float) and self.q * number > number - 1:
+        if isinstance(whole := added.get(self.total), _NUMBER) and self.q * number > number - 1:
             if number == 1:
                 return float(whole)
             bounds.append(whole / number)
-        if isinstance(floor := added.get(self.least), int | float):
+        if isinstance(floor := added.get(self.least), _NUMBER):
             bounds.append(floor)
         return float(max(bounds))
 
@@ -128,10 +139,11 @@ def _reals(cells: Cells | None) -> Reals | None:
 
 def _interpolated(buckets: tuple[int, ...], rank: float) -> float:
     for power, hits in enumerate(buckets):
-        if hits and rank <= hits:
-            low = 2.0**power if power else 0.0
-            return low + (2.0 ** (power + 1) - low) * rank / hits
-        rank -= hits
+        if hits:
+            if rank <= hits:
+                low = 2.0**power if power else 0.0
+                return low + (2.0 ** (power + 1) - low) * rank / hits
+            rank -= hits
     return float(2 ** len(buckets))
 
 

@@ -11,7 +11,6 @@ from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Wh
 from probes.analysis.cases.detector import Detector
 from probes.analysis.facts import Facts
 from probes.units import Unit
-from tui.panes.overview import calm_rows
 
 LOSS, FAILING = "drops/eth1", "tcp-connect/10.0.0.5:5432"
 
@@ -46,4 +45,3 @@ DETECTOR = Detector("told", ("drops", "tcp-connect"), _found)
 def one_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is judged but by this detector."""
     monkeypatch.setattr(judgement, "DETECTORS", (DETECTOR,))
-    monkeypatch.setattr(calm_rows, "_unported", lambda _view: ())

@@ -13,6 +13,7 @@ import textual.pilot
 from textual._context import active_app
 from textual.pilot import Pilot
 
+from probes.analysis.cases import judgement
 from probes.sources.demo.scenario import Script, Values
 from probes.sources.demo.source import Demo
 from tests.support.prepared import Prepared
@@ -127,7 +128,7 @@ def stage(
     app.leases.tend = lambda: None  # type: ignore[method-assign]
     only_looks = not options.keys() - {"theme_name", "ascii", "mouse"}
     if getattr(source, "prepared", source is Demo) and only_looks:
-        key = (source, until, ticks)
+        key = (source, until, ticks, judgement.DETECTORS)
         if Prepared.restore(key, app):
             demo.start, demo.samples = _nothing, _from_there(demo, until + 1)  # type: ignore[method-assign]
         else:

@@ -30,8 +30,8 @@ _RESTARTED_AFTER = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
-    """What was before a moment of a recording: history, the hooks' own logs, and the cases."""
+class Recollection:
+    """A past up to a moment of a recording: history, the hooks' own logs, and the cases."""
 
     history: History
     decided: dict[str, deque[Decided]]
@@ -128,7 +128,7 @@ class Collector:
             view.history, view.ticks, view.log = known, known.until(tick.time), log
         view.wall, view.time = tick.wall, tick.time
 
-    def recall(self, known: Recalled) -> None:
+    def recall(self, known: Recollection) -> None:
         """Set what was before the moment that was jumped to."""
         view = self.view
         self._logs = view.decided = known.decided

@@ -15,13 +15,13 @@ from probes.model import HookId, Sample
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.tape import Timeline
-from tui.session.collector import MAX_LOGGED, Recalled
+from tui.session.collector import MAX_LOGGED, Recollection
 from tui.session.view import Decided, new_log
 
 
 async def recall(
     timeline: Timeline, until: Callable[[], int | None], figures: Iterable[Figure]
-) -> Recalled | None:
+) -> Recollection | None:
     """Return what there was up to a moment, as if all of it had been watched.
 
     until: returns the moment, which may move on meanwhile; None to cancel.
@@ -51,7 +51,7 @@ class _Recalling:
         self._trails: dict[str, Trail] = {}
         self._there: dict[str, set[HookId]] = {}
         self._facts = Facts(timeline.hooks, History(figures))
-        self.recalled = Recalled(self._facts.history, {}, new_log())
+        self.recalled = Recollection(self._facts.history, {}, new_log())
 
     def take(self, tick: Tick, fresh: Mapping[str, tuple[Sample, ...]]) -> None:
         facts = self._facts

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from probes.analysis.anomaly import Verdict
 from probes.analysis.cases.joined import Case
 from probes.analysis.history import Figure
 from probes.model import Hook, HookId
@@ -21,23 +20,6 @@ class Trouble(NamedTuple):
 
     role: str
     text: str
-
-
-class Worst(NamedTuple):
-    """A row as the overview shows it: how bad it is now, and why.
-
-    record: the pane's own, so that one can go there. figure, key: the most telling history. does:
-    what is counted, as a verb if it is one; now: how much, with its unit. weight: greater is worse.
-    """
-
-    record: TableRow
-    figure: Figure
-    key: Hashable
-    verdict: Verdict
-    does: str
-    now: str
-    why: str
-    weight: float = 0.0
 
 
 class Busiest(NamedTuple):
@@ -56,8 +38,6 @@ class Busiest(NamedTuple):
     why: str
 
 
-MOST_WORST = 8
-"""Rows that the overview asks a pane for."""
 EVERY = "*"
 """As a hook's name: all hooks."""
 
@@ -74,8 +54,7 @@ class Pane:
     what to attach while its detail is open. reverse: sorted in descending order at first. few:
     rows are few, so the graphs get the space.
 
-    busiest: its row for the overview while it has no case (what is wrong is told by cases). worst:
-    as long as it has no detector: its worst row, then others that are marked, at most so many.
+    busiest: its row for the overview while it has no case: what is wrong is told by cases.
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
     case: that which a row is about. draw: drawn instead of the figures' graphs, for a width and
@@ -111,7 +90,6 @@ class Pane:
     summary: Callable[[View], Span | None] | None = None
     empty: str = "nothing yet"
     busiest: Callable[[View], Busiest | None] | None = None
-    worst: Callable[[View, int], Sequence[Worst]] | None = None
     needs: tuple[str, ...] = ()
     kept: tuple[Figure, ...] = ()
     calm: str = ""

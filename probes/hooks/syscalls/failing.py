@@ -18,6 +18,8 @@ Counts = Mapping[tuple[int, int], int]
 """Number of errors by system call and errno."""
 OF_ERRNOS = ("top_errno", "top_share", "failures", "worst_errno", "worst_share")
 """The columns that errnos tell."""
+Most = tuple[str | None, float | None]
+"""An errno's name, and its share in percent."""
 Told = Mapping[int, tuple[Value, ...]]
 """The values of these columns, by system call."""
 NOTHING: tuple[Value, ...] = (None, None, 0, None, None)
@@ -81,13 +83,26 @@ def by_call(recent: Counts, failures: Mapping[int, int]) -> Told:
     calls: dict[int, dict[int, int]] = defaultdict(dict)
     for (id, error), times in recent.items():
         calls[id][error] = times
-    return {
-        id: (*_mostly(calls[id]), failures.get(id, 0), *_worst(id, calls[id]))
-        for id in calls.keys() | failures.keys()
-    }
+    return {id: _told(id, calls[id], failures.get(id, 0)) for id in calls.keys() | failures.keys()}
 
 
-def _mostly(errors: Mapping[int, int]) -> tuple[str | None, float | None]:
+def _told(id: int, errors: Mapping[int, int], failures: int) -> tuple[Value, ...]:
+    if len(errors) == 1:  # as of most calls
+        (error,) = errors
+        most, worst = _only(id, error)
+    else:
+        most, worst = _mostly(errors), _worst(id, errors)
+    return *most, failures, *worst
+
+
+@lru_cache(4096)
+def _only(id: int, error: int) -> tuple[Most, Most]:
+    """Return what is most frequent, and the worst, where a call has this errno alone."""
+    one = {error: 1}
+    return _mostly(one), _worst(id, one)
+
+
+def _mostly(errors: Mapping[int, int]) -> Most:
     """Return the most frequent errno, and its share in percent."""
     if not errors:
         return None, None
@@ -95,7 +110,7 @@ def _mostly(errors: Mapping[int, int]) -> tuple[str | None, float | None]:
     return decode.errno_name(most), 100 * errors[most] / sum(errors.values())
 
 
-def _worst(id: int, errors: Mapping[int, int]) -> tuple[str | None, float | None]:
+def _worst(id: int, errors: Mapping[int, int]) -> Most:
     """Return the most frequent errno of the worst class, and its share of all errors in percent."""
     failed = {e: n for e, n in errors.items() if _class(id, e) is not ErrnoClass.ORDINARY}
     grave = {e: n for e, n in failed.items() if _class(id, e) is ErrnoClass.GRAVE}

@@ -47,6 +47,23 @@ def test_calls_that_seccomp_refuses_are_counted(modules: Modules, rung: str) -> 
         assert _row(attachment, pid=pid) == (100, 100)
 
 
+@pytest.mark.parametrize("rung", RUNGS)
+def test_errors_that_are_ordinary_answers_of_the_call_are_no_failures(
+    modules: Modules, rung: str
+) -> None:
+    with standing(modules, "syscall-processes@getpgid", rung=rung, passive=False) as attachment:
+        harmed, given = calls.in_child(lambda: calls.refused(GETPGID, errno.EXDEV, 60))
+        assert given == 60
+        for _ in range(40):
+            with pytest.raises(ProcessLookupError):
+                os.getpgid(2**22 - 1)
+        rows = {row["pid"]: row for row in values(attachment)}
+    told = [
+        [rows[pid][c] for c in ("errors", "failures", "errno")] for pid in (harmed, os.getpid())
+    ]
+    assert told == [[60, 60, "EXDEV"], [40, 0, None]]
+
+
 def test_another_call_needs_no_compiler(modules: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is looked for in an incident, on a host with no room for the compiler."""
     with standing(modules, "syscall-processes@getsid", passive=False):

@@ -127,6 +127,7 @@ def test_it_has_the_numbers_of_ss(attached: Attachment, old: socket.socket) -> N
         )
         assert (row["srtt_us"], row["min_us"]) == (round(rtt * 1000), round(least * 1000))
         assert row["retransmits"] == resent == int(shown.partition(" retrans:0/")[2].split()[0])
+        assert row["sent"] == int(shown.partition(" data_segs_out:")[2].split()[0])
         _go_on(old, 1)
         time.sleep(0.1)
     assert row["pid"] == os.getpid()

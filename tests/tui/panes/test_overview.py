@@ -64,10 +64,10 @@ async def test_nothing_is_said_before_it_is_known() -> None:
 async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
     """Nothing is known of before: that is what it says, and it goes on saying it."""
     async with playing(until=40, ticks=2, pane="overview") as (app, pilot):
-        assert _row(app, "Interfaces").text("since_text").startswith("since before ")
-        assert _row(app, "Connects").text("since_text") == "since start"
+        for where in ("Interfaces", "Connects"):
+            assert _row(app, where).text("since_text") == "since before 00:00:39"
         await step(pilot, 20)
-        assert _row(app, "Interfaces").text("since_text").startswith("since before ")
+        assert _row(app, "Interfaces").text("since_text") == "since before 00:00:39"
         assert _row(app, "Interfaces").mark == "bad"
 
 
@@ -75,7 +75,7 @@ async def test_find_the_failing_destination_and_read_why() -> None:
     """The story: three keys, and each of them undone by Esc."""
     async with playing(size=(80, 40), **SINCE_CALM) as (app, pilot):
         assert "10.0.0.5:5432" in text(app)
-        app.table.select([r.values["what"] for r in app.table.rows].index("10.0.0.5:5432"))
+        app.table.select([r.values["where"] for r in app.table.rows].index("Connects"))
         await pilot.press("enter")
         await settle(pilot)
         assert app.place.pane.name == "connects"
@@ -91,7 +91,7 @@ async def test_find_the_failing_destination_and_read_why() -> None:
         await pilot.press("escape", "escape")
         await settle(pilot)
         assert app.place.pane.name == "overview"
-        assert app.table.record.values["what"] == "10.0.0.5:5432"
+        assert "10.0.0.5:5432" in app.table.record.text("what")
 
 
 async def test_enter_goes_to_the_row_that_was_shown_whatever_filter_is_there() -> None:
@@ -108,11 +108,11 @@ async def test_enter_goes_to_the_row_that_was_shown_whatever_filter_is_there() -
 
 async def test_calm_rows_keep_their_place() -> None:
     """Numbers move, lines do not."""
-    async with playing(until=16, ticks=11, pane="overview") as (app, pilot):
+    async with playing(until=16, ticks=15, pane="overview") as (app, pilot):
         for _ in range(3):
             await step(pilot, 2)
-            first = [r.values["where"] for r in app.table.rows]
-            assert first == ["Interfaces", "Syscalls", "Connects", "RTT", "Hooks"]
+            calm = [r.values["where"] for r in app.table.rows if not r.text("since_text")]
+            assert calm == ["Interfaces", "Syscalls", "Connects", "RTT", "Hooks"]
 
 
 async def test_what_cannot_be_seen_is_said_with_the_reason() -> None:

@@ -10,14 +10,14 @@ from tui.panes import panes
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
 from tui.table.fields import TableRow
-from tui.toolkit.pane import MOST_WORST, Busiest, Pane, Worst
+from tui.toolkit.pane import Busiest, Pane
 
 _WAITING = "waiting for the first numbers..."
 
 
 def told(view: View) -> list[Pane]:
     """Return the panes that have a row here."""
-    return [p for p in panes(view.catalogue) if p.needs and (p.busiest or p.worst)]
+    return [p for p in panes(view.catalogue) if p.busiest is not None]
 
 
 def rows(view: View, without: Collection[str]) -> list[OverviewRow]:
@@ -34,47 +34,13 @@ def rows(view: View, without: Collection[str]) -> list[OverviewRow]:
     return sorted(found, key=lambda one: one.record.values.get("blind") is not None)
 
 
-def unported(view: View) -> Sequence[tuple[Pane, Worst]]:
-    """Return what panes without a detector mark."""
-    return view.once(_unported)
-
-
-def _unported(view: View) -> Sequence[tuple[Pane, Worst]]:
-    return [
-        (pane, one)
-        for pane in told(view)
-        if pane.worst is not None and pane.busiest is None
-        for one in pane.worst(view, MOST_WORST)
-        if one.record.mark
-    ]
-
-
-def unported_rows(view: View) -> list[OverviewRow]:
-    found = [_unported_row(view, pane, one) for pane, one in unported(view)]
-    return sorted(found, key=lambda one: one.record.mark != "bad")
-
-
-def _unported_row(view: View, pane: Pane, one: Worst) -> OverviewRow:
-    shown = _busiest_row(view, pane, Busiest(*one[:3], one.weight, one.now, one.why))
-    verdict, record = one.verdict, one.record
-    since = f"{record.text('unusual_words')}"
-    usual = shown.usual
-    if verdict.since is not None:
-        usual = amount(view, verdict.usual, one.figure.unit)
-    said = {"what": record.name, "usual_text": usual, "since": verdict.since, "since_text": since}
-    brief = record.text("unusual_brief")
-    cells = {**shown.record.values, **said, "since_brief": brief, "role": record.mark}
-    key, lead = (pane.name, record.key), shown.record.leads
-    return shown._replace(record=TableRow(key, record.name, cells, record.mark, leads=lead))
-
-
 def _empty_row(pane: Pane, why: str, blind: str = "") -> OverviewRow:
     cells = values(what=f"{pane.title}: -", where=pane.title, why=why, **_blindness(blind))
     return OverviewRow(TableRow(pane.name, f"{pane.title} -", cells, leads=(pane.name, ())))
 
 
 def _row(view: View, pane: Pane, blind: str) -> OverviewRow:
-    waits, found = _waits(view, pane), _busiest(view, pane)
+    waits, found = _waits(view, pane), pane.busiest(view) if pane.busiest is not None else None
     if found is None or (not found.amount and waits):
         return _empty_row(pane, blind or (_WAITING if waits else pane.calm), blind)
     shown = _busiest_row(view, pane, found)
@@ -88,15 +54,6 @@ def _row(view: View, pane: Pane, blind: str) -> OverviewRow:
 
 def _blindness(blind: str) -> dict[str, Value]:
     return {"blind": blind, "role": "warn"} if blind else {}
-
-
-def _busiest(view: View, pane: Pane) -> Busiest | None:
-    if pane.busiest is not None:
-        return pane.busiest(view)
-    worst = pane.worst(view, 1) if pane.worst is not None else ()
-    if not worst or worst[0].record.mark:
-        return None
-    return Busiest(*worst[0][:3], worst[0].weight, worst[0].now, worst[0].why)
 
 
 def _busiest_row(view: View, pane: Pane, found: Busiest) -> OverviewRow:

@@ -18,16 +18,14 @@ from tui.widgets.graph import graph
 
 
 def _shown(view: View) -> list[OverviewRow]:
-    """Return all rows: cases, then what panes without a detector mark, then the calm ones."""
+    """Return all rows: cases, then the calm ones."""
     return view.once(_all)
 
 
 def _all(view: View) -> list[OverviewRow]:
     titles = {pane.name: pane.title for pane in calm_rows.told(view)}
-    cases, marked = case_rows.rows(view, titles), calm_rows.unported_rows(view)
     busy = {one.case.head.pane for one in case_rows.listed(view) if one.wrong}
-    busy |= {pane.name for pane, _ in calm_rows.unported(view)}
-    return [*cases, *marked, *calm_rows.rows(view, busy)]
+    return [*case_rows.rows(view, titles), *calm_rows.rows(view, busy)]
 
 
 def _records(view: View) -> list[TableRow]:
@@ -37,14 +35,9 @@ def _records(view: View) -> list[TableRow]:
 def _trouble(view: View) -> Trouble | None:
     """Return what is wrong, in one line."""
     said = case_rows.verdict(view.findings(), view.wall)
-    if said is not None:
-        more = words.ordinary(view.hidden())
-        return Trouble(said[1], f"{said[0]}{more}")
-    first = {pane.name: one for pane, one in reversed(calm_rows.unported(view))}.values()
-    if not first:
+    if said is None:
         return None
-    role = "bad" if any(one.record.mark == "bad" for one in first) else "warn"
-    return Trouble(role, label("; ".join(f"{f.record.name} {f.does} {f.now}" for f in first)))
+    return Trouble(said[1], f"{said[0]}{words.ordinary(view.hidden())}")
 
 
 def _summary(view: View) -> tuple[str, str] | None:
