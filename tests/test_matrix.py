@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
+from importlib import metadata
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -118,3 +120,34 @@ def test_what_a_kernel_is_booted_for_is_there(kernel: boot.Boot) -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
         assert not test or test.partition("[")[0] in defined, name
+
+
+_OURS = {"bench", "probes", "tests", "tui"}
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The packages that a file imports when it is collected."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - _OURS
+
+
+def test_what_tests_import_goes_into_the_guest() -> None:
+    """A guest collects all of tests/kernel, and one file that it cannot import fails the whole."""
+    packed, by = boot.needed(("ebpftop", *boot.TESTING)), metadata.packages_distributions()
+    tests = boot.ROOT / "tests"
+    for path in (*(tests / "kernel").rglob("*.py"), *(tests / "support").glob("*.py")):
+        for name in _imported(ast.parse(path.read_text())):
+            assert {d.lower().replace("_", "-") for d in by[name]} & packed, (
+                f"{path.name} imports {name}"
+            )
+
+
+def test_a_package_that_is_not_there_would_be_found() -> None:
+    names = _imported(ast.parse("import os\nimport jsonschema\nfrom tests.support import x"))
+    assert names == {"jsonschema"}
+    assert names & boot.needed(("ebpftop", *boot.TESTING)) == set()

@@ -97,7 +97,7 @@ def _who(who: Who) -> dict[str, object]:
         return {"program": who.program}
     if who.rule is not None:
         return {"rule": who.rule}
-    return {"pid": who.pid, "comm": who.comm, "container": None}
+    return {"pid": who.pid or None, "comm": who.comm, "container": None}
 
 
 def blind_json(statuses: Iterable[Status], once: Iterable[Status] = ()) -> list[dict[str, object]]:

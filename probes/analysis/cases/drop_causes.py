@@ -90,6 +90,8 @@ CAUSES: Mapping[str, DropCause] = {
         "request queue of {port} is full (SYN)", ("ss -tn state syn-recv",),
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
+    "PACKET_SOCK_ERROR": DropCause("a capture at {at} loses packets", ("ss -0p",)),
+    "QUEUE_PURGE": DropCause("queues at {at} are freed, not read"),
     "UdpInErrors": DropCause("sockets do not take datagrams", ("nstat -az Udp*",)),
     "UdpSndbufErrors": DropCause(
         "no room to send datagrams", ("ss -umpa",), ("net.core.wmem_max",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -99,9 +99,16 @@ class CaseLog:
     def _since(self, case: Case, facts: Facts) -> tuple[float | None, float]:
         """Return since when a case is that is seen for the first time, and the watch's beginning.
 
-        Without a beginning of its own it was so before, unless it was not when the watch began.
+        Without a beginning of its own it was so before, unless it was not when the watch began. It
+        is as old as what was a case of its own before its cause was found.
         """
         time, wall = self._first or (facts.time, facts.wall)
+        parts = [s for claim in case.others for s in self._spells.get(claim.id, ())[-1:]]
+        parts = [spell for spell in parts if facts.time - spell.seen <= HOLD]
+        if parts:
+            oldest = min(parts, key=lambda spell: spell.begin)
+            known = [since for since in (oldest.since, case.since) if since is not None]
+            return (min(known) if oldest.since is not None else None), oldest.watched
         if case.since is None and facts.time - time > HOLD:
             return facts.wall, wall
         return case.since, wall
@@ -123,10 +130,12 @@ class CaseLog:
         """Return what is wrong at a moment and what was before, the gravest of now first."""
         there = {case.head.id: case for case in self._cases(facts)}
         found = [self._now(case, facts, ordinary(case)) for case in there.values()]
+        before = {id: spell for id, spell in self._latest(facts.time) if id not in there}
+        joined = _joined(there.values(), before)
         found += [
             self._before(spell, facts, ordinary(spell.case))
-            for id, spell in self._latest(facts.time)
-            if id not in there
+            for id, spell in before.items()
+            if id not in joined
         ]
         found.sort(key=lambda f: (f.state is Progress.OVER, f.ordinary, f.state is Progress.EASING))
         return found
@@ -196,6 +205,15 @@ class CaseLog:
         ]  # fmt: skip
         found.sort(key=lambda turn: (-turn.wall, turn.what))
         return found
+
+
+def _joined(there: Iterable[Case], before: Mapping[str, _Spell]) -> set[str]:
+    """Return the ids of cases that have become parts of others, which tell of them now."""
+    parts = {claim.id for case in there for claim in case.others}
+    for spell in before.values():
+        of = [before[claim.id] for claim in spell.case.others if claim.id in before]
+        parts.update(part.case.head.id for part in of if part.seen <= spell.seen)
+    return parts
 
 
 def _begins_anew(claim: Claim, facts: Facts) -> bool:

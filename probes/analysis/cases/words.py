@@ -145,7 +145,9 @@ def name(who: Who) -> str:
         return who.program
     if who.rule is not None:
         return f"rule {who.rule}"
-    return f"{who.comm or '?'}[{who.pid}]" if who.pid is not None else who.comm or units.DASH
+    if not who.pid:  # 0: of another PID namespace
+        return who.comm or units.DASH
+    return f"{who.comm or '?'}[{who.pid}]"
 
 
 def names(finding: Finding, most: int = 2) -> str:

@@ -128,7 +128,7 @@ def pack(archive: Path, *, library: bool) -> None:
         for name in PACKED:
             if (ROOT / name).exists():
                 tar.add(ROOT / name, f"project/{name}")
-        for name in sorted(_needed(("ebpftop", *TESTING))):
+        for name in sorted(needed(("ebpftop", *TESTING))):
             for file in metadata.distribution(name).files or ():
                 path = Path(str(file.locate()))
                 if ".." not in file.parts and path.is_file():
@@ -139,7 +139,7 @@ def pack(archive: Path, *, library: bool) -> None:
                     tar.add(path, f"library/{path.name}")
 
 
-def _needed(names: tuple[str, ...]) -> set[str]:
+def needed(names: tuple[str, ...]) -> set[str]:
     """The distributions of these names and all that they require, without extras."""
     needed: set[str] = set()
     open_ends = list(names)

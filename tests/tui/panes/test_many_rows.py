@@ -118,9 +118,9 @@ def test_what_is_wrong_is_said_in_the_same_words(case: Case) -> None:
     for _ in range(3):
         both = (views.columns, views.rows)
         assert pane.trouble(views.columns) == pane.trouble(views.rows)
-        if pane.worst is not None:
+        if pane.busiest is not None:
             found, wanted = (
-                [(*_plain([f.record]), *f[1:]) for f in pane.worst(view, 8)] for view in both
+                one and (*_plain([one.record]), *one[1:]) for one in map(pane.busiest, both)
             )
             assert found == wanted
         if pane.summary is not None:

@@ -46,7 +46,7 @@ WAYS: Mapping[str, str] = {
     "unreachable": "unreachable",
     "gave_up": "given up",
     "no_port": "no local port",
-    "other": "failed otherwise",
+    "other": "not established",
 }
 """How connects fail: the counter, and its words."""
 _HANGS, _SAID = "late", {**WAYS, "late": "no answer", "gave_up": "no answer, given up"}
@@ -70,6 +70,8 @@ LONGEST = 60.0
 """Seconds that late attempts are compared with, at most."""
 SLOW_BUCKET, SLOW_NS = 29, 5e8
 """Where SYNs that were sent again end: the histogram's bucket, and a mean's least time."""
+_NOT_HERE = "0"
+"""A network namespace that is not this host's, nobody knows which."""
 _CALLERS, _ROWS, _OF_HISTORY = 8, 8, 8
 
 _Place = tuple[Value, Value]
@@ -218,6 +220,8 @@ def _groups(a: Attempts) -> Iterator[_Group]:
                 ports = other == "rport"
                 yield replace(group, port=None) if ports else replace(group, address=None)
             bad &= ~np.isin(number, list(several))
+    if not bad.any():
+        return
     number = a.by_place
     for one in _worst(a, number, bad):
         yield _group(a, (number == one) & bad, number == one)
@@ -322,15 +326,22 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
         since=_since(facts, a, places, m),
         struck=m.unanswered,
         who=who,
-        where=Where(port=_port(group.port), address=_text(group.address), call="connect"),
+        where=_whereabouts(group, who),
         evidence=tuple(_evidence(facts, a, group, m, who)),
-        next=_next(way, places[0], group),
+        next=_next(way, places[0], group, who),
         rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
         figure=BY_PLACE if single else None,
         key=places[0],
         ties=frozenset(_ties(facts, a, group, places, m)),
         depth=1,
     )
+
+
+def _whereabouts(group: _Group, who: Sequence[Who]) -> Where:
+    """Return the destination; of processes without a pid here, as that of another container."""
+    beyond = bool(who) and all(one.pid == 0 for one in who)
+    netns = _NOT_HERE if beyond else ""
+    return Where(netns=netns, port=_port(group.port), address=_text(group.address), call="connect")
 
 
 def _scans(a: Attempts, group: _Group, m: _Measured) -> bool:
@@ -406,18 +417,19 @@ def _port(value: Value) -> int | None:
 # -- what else is counted of it ----------------------------------------------------------------
 
 
-def _rates_of_callers(who: Sequence[Who]) -> Iterator[Evidence]:
-    """Tell how much each of several does."""
-    if len(who) > 1:
+def _rates_of_callers(who: Sequence[Who], number: int) -> Iterator[Evidence]:
+    """Tell how much the first of several do. number: of all."""
+    if len(who) > 1 and who[1].rate:
         names = [f"{one.comm or '?'}[{one.pid}] {units.count(one.rate)}/s" for one in who[:2]]
-        more = f" +{len(who) - 2}" if len(who) > 2 else ""
+        more = f" +{number - 2}" if number > 2 else ""
         yield Evidence(HOOK, ", ".join(names) + more)
 
 
 def _evidence(
     facts: Facts, a: Attempts, group: _Group, m: _Measured, who: Sequence[Who]
 ) -> Iterator[Evidence]:
-    yield from _rates_of_callers(who)
+    number = len(who) if group.number > 1 or len(who) < _CALLERS else len(group.bad)
+    yield from _rates_of_callers(who, number)
     some = sorted(((rate, way) for way, rate in m.ways.items() if rate), reverse=True)
     for rate, way in some[:2]:
         errors = ", ".join(_errors(a, group)) if way in ("unreachable", "other") else ""
@@ -481,8 +493,10 @@ def _errors_once(claims: Sequence[Claim]) -> list[Claim]:
     return made
 
 
-def _next(way: str, place: _Place, group: _Group) -> tuple[str, ...]:
+def _next(way: str, place: _Place, group: _Group, who: Sequence[Who]) -> tuple[str, ...]:
     address, port = place
+    if group.number > 1 and way != "no_port" and who and who[0].pid:
+        return (f"strace -f -e trace=connect -p {who[0].pid}",)
     if way == "no_port":
         return ("sysctl net.ipv4.ip_local_port_range",)
     if way == "unreachable":

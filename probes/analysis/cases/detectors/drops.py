@@ -15,7 +15,6 @@ from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.drop_causes import (
-    ABSENT_DEPTH,
     ACCEPT,
     NO_CARRIER,
     REQUEST,
@@ -54,6 +53,8 @@ QUEUE_SHARE = 0.2
 _TIED = 0.1
 """The share of a cause's packets from which a port is tied to it."""
 _ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
+_UNSURE = frozenset({"PACKET_SOCK_ERROR", "QUEUE_PURGE"})
+"""Losses that may harm nobody: a capture's copies, and what a connection left when it ended."""
 _MOST_WHO = 3
 LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
 """Locations of rows that tell of queues, and lose no packets."""
@@ -280,13 +281,13 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         return None
     verdict = facts.verdict(LOST, lost.key)
     failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
-    number = f", {lost.number} ports" if lost.number > 1 and place.port is None and ports else ""
+    errors = [errno for *_, errno in failing[:1]]
     now = lost.rate or lost.waiting
     at = place.at if place.at != DASH else _seen_at(lost.rows)
     return Claim(
         id=_id(place, lost.cause),
         severity=severity,
-        what=_what(lost, place) + number,
+        what=": ".join([_what(lost, place, several=bool(ports)), *errors]),
         now=now,
         unit=Unit.PACKETS,
         pane="interfaces",
@@ -309,7 +310,7 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
         figure=LOST,
         key=lost.key,
         ties=frozenset({*_tied(lost, ports), *failing}),
-        depth=ABSENT_DEPTH - 1 if failing else described(lost.cause).depth,
+        depth=described(lost.cause).depth,
     )
 
 
@@ -322,7 +323,7 @@ def _tied(lost: _Lost, ports: Mapping[tuple[str, int], float]) -> Iterator[Hasha
 
 
 def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
-    """Return how the accepts of a queue's own process fail: then the queue is what follows."""
+    """Return how the accepts of a queue's own process fail: then nobody empties it."""
     pids = {one.pid for one in who}
     return [
         ("errno", str(s.id.target), str(row["errno"]))
@@ -333,10 +334,14 @@ def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, s
     ]
 
 
-def _what(lost: _Lost, place: DropPlace) -> str:
+def _what(lost: _Lost, place: DropPlace, *, several: bool) -> str:
     if lost.waiting and lost.cause == ACCEPT and lost.waiting <= lost.room:
         return f"accept queue of {place.service} stands"
-    return said(lost.cause, place)
+    if not several or place.port is not None or lost.number == 1:
+        return said(lost.cause, place)
+    if lost.cause == "NO_SOCKET":
+        return f"nobody listens at {lost.number} ports of {place.named}"
+    return f"{said(lost.cause, place)}, {lost.number} ports"
 
 
 def _id(place: DropPlace, cause: str) -> str:
@@ -413,6 +418,8 @@ def _severity(lost: _Lost, place: DropPlace, share: float | None, *, held: bool)
     if lost.drop_class is DropClass.REFUSAL:
         if part >= (SOME if held else MUCH) and place.port is not None:
             return Gravity.ALARM
+        return Gravity.NOTICE if part >= SOME else None
+    if lost.cause in _UNSURE or (lost.cause.startswith("at ") and part < MUCH):
         return Gravity.NOTICE if part >= SOME else None
     if part >= SOME or (held and part >= FEW_OF_ALL):
         return Gravity.ALARM

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from probes import units
 from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
-from probes.analysis.by_row import ByRow, SumBy
+from probes.analysis.by_row import ByRow
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.facts import Facts
@@ -22,7 +22,6 @@ from probes.analysis.many import (
     many_of,
     near,
     numbers_in,
-    places_with,
     rates_in,
     rows_of,
     verdicts,
@@ -30,7 +29,11 @@ from probes.analysis.many import (
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.cells import Cells, NumberCells, Reals
 from probes.columns.lexicon import Lexicon
+from probes.columns.row_table import RowTable
+from probes.columns.vocabulary import Words
+from probes.model import Hook, Key, Row, Value
 from probes.units import Unit
 
 if TYPE_CHECKING:
@@ -48,8 +51,8 @@ _SEVERAL, _TRIPS_PER_S = 3, 5.0
 """Connections to a peer, most of them slow, and their round trips a second, that are an alarm."""
 _AGAIN_PER_S, _AGAIN_SHARE, _NOTICED_SHARE = 1.0, 0.05, 0.02
 """Segments sent again, a second and of those sent: an alarm; unusual."""
-_AGAIN_TICKS, _LEAST_AGAIN = 5, 5
-"""Ticks over which they are counted, and how many there have to be in these."""
+_LEAST_AGAIN = 5
+"""How many there have to be in ten seconds."""
 _LOOKED_AT, _NAMED = 256, 8
 """Slow connections that are looked at one by one; those who are named of one claim."""
 
@@ -59,14 +62,7 @@ TRIP = Figure(
 )  # fmt: skip
 SENT_AGAIN = Figure(
     "rtt-again", "retransmits/s", Unit.COUNT, HOOK, ByRow("retransmits", rate=True),
-    wrong=True, rule=Threshold(3.0, alarm=3.0),
-)  # fmt: skip
-PEER_AGAIN = Figure(
-    "rtt-peer-again", "retransmits/s", Unit.COUNT, HOOK, SumBy(("raddr",), "retransmits"),
     wrong=True, rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
-)  # fmt: skip
-PEER_SENT = Figure(
-    "rtt-peer-sent", "segments/s", Unit.COUNT, HOOK, SumBy(("raddr",), "sent")
 )  # fmt: skip
 _LEXICON = Lexicon()
 _CALM, _SLOW, _FAR = 0, int(Gravity.NOTICE), int(Gravity.ALARM)
@@ -339,125 +335,186 @@ def _of_loss(facts: Facts) -> Iterable[Claim]:
     """Yield a claim for each peer to which a share of the segments is sent again."""
     rows = rows_of(facts, HOOK)
     again = rows.per_s("retransmits") if isinstance(rows, ManyRows) else None
-    if again is None:
-        now: Mapping[str, float] = _sums(
+    if isinstance(rows, ManyRows) and again is not None:
+        now = _summed(rows, again) if again.any() else {}
+    else:
+        now = _sums(
             (str(rows[place]["raddr"]), rate)
             for place, rate in enumerate(rates_in(rows, "retransmits"))
             if rate
         )
-    else:
-        now = _summed(rows, again) if again.any() else {}
-    for peer in _lossy(facts, now):
-        if (claim := _loss(facts, rows, peer)) is not None:
+    peers = _lossy(facts, rows, now)
+    for peer, found in (_resent(facts, rows, peers) if peers else {}).items():
+        if (claim := _loss(facts, peer, found, _to(rows, peer))) is not None:
             yield claim
 
 
-def _summed(rows: Sequence[SnapshotRow], again: NDArray[np.float64]) -> Mapping[str, float]:
+def _summed(rows: ManyRows, again: NDArray[np.float64]) -> dict[str, float]:
     """Return the retransmits a second of the peers with most of them."""
-    assert isinstance(rows, ManyRows)
     words = _LEXICON.column("raddr", rows.cells("raddr"))
     sums = np.bincount(words.places, again, minlength=len(words.texts))
     most = np.argsort(-sums, kind="stable")[: 4 * MOST].tolist()
     return {str(words.texts[place]): float(sums[place]) for place in most if sums[place]}
 
 
-def _lossy(facts: Facts, now: Mapping[str, float]) -> Sequence[str]:
+def _lossy(facts: Facts, rows: Sequence[SnapshotRow], now: Mapping[str, float]) -> Sequence[str]:
     """Return the peers with most retransmits, now or a moment ago."""
     found = {peer: rate for peer, rate in now.items() if rate >= _AGAIN_PER_S}
-    if not facts.past:
-        for key in facts.history.unusual(PEER_AGAIN):
-            if isinstance(key, tuple):
-                found.setdefault(str(key[0]), now.get(str(key[0]), 0.0))
+    keys = frozenset[Hashable]() if facts.past else facts.history.unusual(SENT_AGAIN)
+    if len(keys) <= _LOOKED_AT:
+        for key in keys:
+            place = _place(facts, key)
+            if place is not None:
+                peer = str(rows[place]["raddr"])
+                found.setdefault(peer, now.get(peer, 0.0))
     return nlargest(2 * MOST, found, key=lambda peer: (found[peer], peer))
 
 
-class _Resent(NamedTuple):
-    """Segments to a peer: those sent again, and all, a second; None: not counted. number: again."""
+def _to(rows: Sequence[SnapshotRow], peer: str) -> list[SnapshotRow]:
+    """Return the connections to a peer, those with most retransmits first; at most so many."""
+    if isinstance(rows, ManyRows):
+        words = _LEXICON.column("raddr", rows.cells("raddr"))
+        places = np.flatnonzero(words.places == _word(words, peer))
+        again = rows.per_s("retransmits")[places]
+        first = places[np.argsort(-again, kind="stable")][:_NAMED]
+        return [rows[place] for place in first.tolist()]
+    those = [row for row in rows if row["raddr"] == peer]
+    return nlargest(_NAMED, those, key=lambda row: row.rate("retransmits"))
 
-    again: float
-    sent: float | None
+
+def _word(words: Words, text: str) -> int:
+    """Return a text's place; -1 if it is not there."""
+    (place,) = np.flatnonzero(words.texts == text)[:1].tolist() or [-1]
+    return int(place)
+
+
+class _Resent(NamedTuple):
+    """Segments to a peer: those sent again, and all; None: not counted. seconds: in which."""
+
     number: float
+    of: float | None
+    seconds: float
+
+    @property
+    def per_s(self) -> float:
+        return self.number / self.seconds
 
     @property
     def share(self) -> float | None:
-        return min(self.again / self.sent, 1.0) if self.sent else None
+        return min(self.number / self.of, 1.0) if self.of else None
 
 
-def _resent(facts: Facts, peer: str) -> _Resent:
+def _resent(
+    facts: Facts, rows: Sequence[SnapshotRow], peers: Sequence[str]
+) -> Mapping[str, _Resent]:
+    """Return what was sent to these in the last ten seconds, or since the watch began.
+
+    Only over connections that were there then: what others sent again may be SYNs.
+    """
+    snapshot = facts.of(HOOK)[0]
+    base = snapshot.window or facts.since.get(snapshot.id)
+    if base is None or base.time >= snapshot.sample.time:
+        return {}
+    seconds = snapshot.sample.time - base.time
+    if isinstance(rows, ManyRows):
+        return _resent_of_many(snapshot.hook, rows, base.rows, peers, seconds)
+    at = {name: n for n, name in enumerate(snapshot.hook.places.names)}
+    again, sent = dict.fromkeys(peers, 0.0), dict[str, float]()
+    for row in rows:
+        peer, before = str(row["raddr"]), base.rows.get(row.key)
+        if before is None or peer not in again:
+            continue
+        again[peer] += _added(row.stored["retransmits"], before[at["retransmits"]]) or 0.0
+        more = _added(row.stored.get("sent"), before[at["sent"]])
+        if more is not None:
+            sent[peer] = sent.get(peer, 0.0) + more
+    return {peer: _Resent(n, sent.get(peer), seconds) for peer, n in again.items()}
+
+
+def _resent_of_many(
+    hook: Hook, rows: ManyRows, before: Mapping[Key, Row], peers: Sequence[str], seconds: float
+) -> Mapping[str, _Resent]:
+    """Return the same of many. before: the rows that they are compared with."""
+    if not before:
+        return {}
+    table = before
+    if not isinstance(table, RowTable):
+        table = RowTable.of_rows(before.values(), hook.places.keys)
+    at = rows.table.places_in(table)
+    words = _LEXICON.column("raddr", rows.cells("raddr"))
     again, sent = (
-        facts.series(figure, (peer,), _AGAIN_TICKS) for figure in (PEER_AGAIN, PEER_SENT)
+        _grown(rows, name, table.cells[hook.places.names.index(name)], at)
+        for name in ("retransmits", "sent")
     )
-    counted = [(a, s) for a, s in zip(again, sent, strict=False) if a is not None]
-    if not counted:
-        return _Resent(0.0, None, 0.0)
-    number = sum([a for a, _ in counted])
-    known = [s for _, s in counted if s is not None]
-    mean = sum(known) / len(known) if known else None
-    return _Resent(number / len(counted), mean, number)
+    sums, sent_sums, counted = (
+        np.bincount(words.places, values, minlength=len(words.texts))
+        for values in (again.values, sent.values, sent.known)
+    )
+    found = {}
+    for peer in peers:
+        word = _word(words, peer)
+        of = float(sent_sums[word]) if counted[word] else None
+        found[peer] = _Resent(float(sums[word]), of, seconds)
+    return found
 
 
-def _loss(facts: Facts, rows: Sequence[SnapshotRow], peer: str) -> Claim | None:
-    found = _resent(facts, peer)
-    verdict, share = facts.verdict(PEER_AGAIN, (peer,)), found.share
-    if found.again < _AGAIN_PER_S or found.number < _LEAST_AGAIN:
+def _grown(rows: ManyRows, column: str, then: Cells, at: NDArray[np.intp]) -> Reals:
+    """Return what each row has grown by; 0 where that is not known. at: its place then, or -1."""
+    now = rows.reals(column)
+    if now is None or not isinstance(then, NumberCells) or not len(then):
+        return Reals(np.zeros(len(rows)), np.zeros(len(rows), bool))
+    known = (at >= 0) & now.known & then.flags()[at]
+    more = np.maximum(now.values - then.raw.astype("f8")[at], 0.0)
+    return Reals(np.where(known, more, 0.0), known)
+
+
+def _added(now: Value, before: Value) -> float | None:
+    if not isinstance(now, int | float) or not isinstance(before, int | float):
         return None
-    if share is None:  # nothing was sent but SYNs; recordings before segments were counted
-        if found.sent is not None or verdict.since is None:
+    return max(now - before, 0.0)
+
+
+def _loss(facts: Facts, peer: str, found: _Resent, rows: Sequence[SnapshotRow]) -> Claim | None:
+    those = [row for row in rows if row.rate("retransmits")] or rows
+    said = [facts.verdict(SENT_AGAIN, row.key) for row in those]
+    share = found.share
+    if not those or found.per_s < _AGAIN_PER_S or found.number < _LEAST_AGAIN:
+        return None
+    if share is None:  # nothing but SYNs; or recordings before segments were counted
+        if found.of is not None or all(verdict.since is None for verdict in said):
             return None
     elif share < _NOTICED_SHARE:
         return None
     grave = share is not None and share >= _AGAIN_SHARE
-    those = _resending(rows, peer)
-    if not those or _only_begin(facts, those):
-        return None
-    place = _named(peer, those)
+    since = [v.since for v in said if v.since is not None and v.usual is not None]
     return Claim(
         id=f"{HOOK}/{peer}/retransmits",
         severity=Gravity.ALARM if grave else Gravity.NOTICE,
-        what=f"segments to {place} are retransmitted",
-        now=found.again,
+        what=f"segments to {_named(peer, those)} are retransmitted",
+        now=found.per_s,
         unit=Unit.COUNT,
         share=share,
         of="segments sent",
-        usual=verdict.usual if verdict.since is not None else facts.usual(PEER_AGAIN, (peer,)),
-        since=verdict.since if verdict.usual is not None else None,
-        struck=found.again,
+        since=min(since, default=None),
+        struck=found.per_s,
         who=_who(those, lambda row: row.rate("retransmits")),
         where=Where(address=peer, port=_port(those)),
         evidence=tuple(_sent(found, those)),
         next=(f"ss -tin dst {peer}", f"mtr --tcp -n {peer}"),
         pane="rtt",
         rows=tuple([ClaimedRow(HOOK, row.key) for row in those]),
-        figure=PEER_AGAIN,
-        key=(peer,),
+        figure=SENT_AGAIN,
+        key=those[0].key,
         ties=_ties(those, peer, path=True),
         depth=1,
     )
 
 
-def _resending(rows: Sequence[SnapshotRow], peer: str) -> list[SnapshotRow]:
-    """Return the connections to a peer that send again, those with most first."""
-    places = places_with(rows, _LEXICON, {"raddr": (peer,)})
-    if isinstance(rows, ManyRows):
-        again = rows.per_s("retransmits")
-        rates = {place: float(again[place]) for place in places}
-    else:
-        rates = {place: rows[place].rate("retransmits") for place in places}
-    some = [place for place in places if rates[place]] or places
-    return [rows[place] for place in nlargest(_NAMED, some, key=rates.__getitem__)]
-
-
-def _only_begin(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
-    """Return whether these are mostly SYNs sent again, of connections that are new."""
-    new = [row for row in rows if None in (*facts.series(SENT_AGAIN, row.key, 2), None)[:2]]
-    every = sum([row.rate("retransmits") for row in rows])
-    return 2 * sum([row.rate("retransmits") for row in new]) > every
-
-
 def _sent(found: _Resent, those: Sequence[SnapshotRow]) -> Iterable[Evidence]:
-    if found.sent:
-        text = f"{units.count(found.again)}/s sent again, of {units.count(found.sent)}/s"
-        yield Evidence(HOOK, text, found.again)
+    if found.of:
+        seconds = f"{found.seconds:.0f} s"
+        text = f"{units.count(found.number)} of {units.count(found.of)} segments in {seconds}"
+        yield Evidence(HOOK, text, found.number)
     if trip := those[0].number("srtt_us"):
         yield Evidence(HOOK, f"round trip {units.duration(trip * 1000)}", trip)
 
@@ -507,6 +564,4 @@ def _ties(rows: Sequence[SnapshotRow], peer: str, *, path: bool) -> frozenset[Ha
     return frozenset({("peer", peer), *ways})
 
 
-DETECTOR = Detector(
-    "trips", (HOOK,), lambda facts: trips(facts).claims, (TRIP, SENT_AGAIN, PEER_AGAIN, PEER_SENT)
-)
+DETECTOR = Detector("trips", (HOOK,), lambda facts: trips(facts).claims, (TRIP, SENT_AGAIN))

@@ -18,6 +18,10 @@ BEGIN = 100.0
 WALL = 1e9
 
 
+def _case(of: Claim | Case) -> Case:
+    return of if isinstance(of, Case) else Case(of)
+
+
 class _Told:
     """A log that is told at each second what is wrong."""
 
@@ -27,11 +31,11 @@ class _Told:
         self.by_time: dict[float, list[Case]] = {}
         self.facts = Facts({}, History(()), time=BEGIN, wall=WALL + BEGIN)
 
-    def run(self, seconds: int, *claims: Claim) -> None:
+    def run(self, seconds: int, *claims: Claim | Case) -> None:
         for _ in range(seconds):
             self.facts.time += 1
             self.facts.wall += 1
-            self.by_time[self.facts.time] = [Case(claim) for claim in claims]
+            self.by_time[self.facts.time] = [_case(claim) for claim in claims]
             self.log.take(self.facts)
 
     def at(self, time: float | None = None) -> list[Finding]:
@@ -170,3 +174,44 @@ def test_a_notice_of_a_moment_is_no_news_once_it_is_over() -> None:
     told.run(int(HOLD))
     assert [one.id for one in told.at()] == ["alarm"]
     assert {turn.case.head.id for turn in told.log.turns(told.facts)} == {"alarm"}
+
+
+# -- a case that becomes a part of another ----------------------------------------------------
+
+PART = replace(CLAIM, id="tcp-connect/b", now=3.0)
+
+
+def test_a_case_whose_cause_is_found_is_told_by_that_alone_and_keeps_its_age() -> None:
+    told = _Told()
+    told.run(20)
+    told.run(5, PART)
+    told.run(2, Case(CLAIM, (PART,)))
+    (found,) = told.at()
+    assert (found.id, found.state, found.since) == (CLAIM.id, Progress.NOW, WALL + BEGIN + 21)
+    told.run(3)
+    (found,) = told.at()
+    assert (found.id, found.state) == (CLAIM.id, Progress.EASING)
+    told.run(int(HOLD))
+    (found,) = told.at()
+    assert (found.id, found.state) == (CLAIM.id, Progress.OVER)
+
+
+def test_a_part_that_is_a_case_of_its_own_again_is_told() -> None:
+    """Its cause is over, and it goes on."""
+    told = _Told()
+    told.run(20)
+    told.run(5, Case(CLAIM, (PART,)))
+    told.run(2, PART)
+    part, whole = told.at()
+    assert (part.id, part.state) == (PART.id, Progress.NOW)
+    assert (whole.id, whole.state) == (CLAIM.id, Progress.EASING)
+    told.run(1)
+    assert [f.id for f in told.at()] == [PART.id, CLAIM.id]
+
+
+def test_what_was_so_at_the_first_reading_stays_older_than_the_watch() -> None:
+    told = _Told()
+    told.run(3, PART)
+    told.run(20, Case(CLAIM, (PART,)))
+    (found,) = told.at()
+    assert (found.since, found.watched) == (None, WALL + BEGIN + 1)
