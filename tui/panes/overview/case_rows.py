@@ -89,8 +89,12 @@ def _why(view: View, finding: Finding) -> str:
 
 
 def verdict(findings: Sequence[Finding], now: float) -> tuple[str, str] | None:
-    """Return what is wrong in one line, with its mark; None if nothing is. now: Unix seconds."""
+    """Return what is wrong in one line, with its mark; None if nothing is. now: Unix seconds.
+
+    What eases is told only if nothing else goes on.
+    """
     wrong = [one for one in findings if one.wrong]
+    wrong = [one for one in wrong if one.state is Progress.NOW] or wrong
     if not wrong:
         return None
     role = "bad" if any(mark(one) == "bad" for one in wrong) else "warn"
