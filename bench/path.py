@@ -70,10 +70,10 @@ class Counting(Full):
         return keys, bytes(counted)
 
     def _without_names(self, counted: bytearray) -> None:
-        """Names and addresses do not count."""
+        """Names, addresses and errnos do not count."""
         made = np.frombuffer(counted, self._value.dtype)
         for name in made.dtype.names or ():
-            if made[name].ndim > 1 and made[name].itemsize == 1:
+            if name == "error" or (made[name].ndim > 1 and made[name].itemsize == 1):
                 made[name] = 0
 
 

@@ -12,8 +12,9 @@ from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow, added_to
 from probes.arrays import np
-from probes.columns.cells import NumberCells, TupleCells
+from probes.columns.cells import CodedCells, NumberCells, TupleCells
 from probes.columns.lexicon import Lexicon
+from probes.columns.vocabulary import Words
 from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Attempts:
         begun = window or facts.since.get(snapshot.id) or sample
         self.seconds = max(sample.time - begun.time, snapshot.interval or 1.0)
         self._asked: dict[tuple[str, str], Numbers] = {}
+        self._words: dict[str, Words] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,9 +117,21 @@ class Attempts:
     def values(self, column: str, places: Iterable[int]) -> list[Value]:
         """Return a column's values at some places."""
         if self._many is not None:
-            where = np.array(list(places), np.intp)
-            return _LEXICON.values(column, self._many.cells(column), where)
+            return self._texts(column, np.array(list(places), np.intp))
         return [self.rows[place].stored[column] for place in places]
+
+    def _texts(self, column: str, where: Places) -> list[Value]:
+        """Return the same of many rows, whose texts are read once."""
+        assert self._many is not None
+        cells = self._many.cells(column)
+        if not isinstance(cells, CodedCells):
+            return cells.at(where).values()
+        if column not in self._words:
+            self._words[column] = _LEXICON.column(column, cells)
+        words = self._words[column]
+        found: list[Value] = words.texts[words.places[where]].tolist()
+        known = cells.flags()[where].tolist()
+        return [value if there else None for value, there in zip(found, known, strict=True)]
 
     def groups(self, *columns: str) -> Places:
         """Return of each row the number of its values in these columns."""

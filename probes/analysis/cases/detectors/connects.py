@@ -220,6 +220,8 @@ def _groups(a: Attempts) -> Iterator[_Group]:
                 ports = other == "rport"
                 yield replace(group, port=None) if ports else replace(group, address=None)
             bad &= ~np.isin(number, list(several))
+    if not bad.any():
+        return
     number = a.by_place
     for one in _worst(a, number, bad):
         yield _group(a, (number == one) & bad, number == one)
@@ -326,7 +328,7 @@ def _claim(facts: Facts, a: Attempts, group: _Group, m: _Measured) -> Claim:
         who=who,
         where=_whereabouts(group, who),
         evidence=tuple(_evidence(facts, a, group, m, who)),
-        next=_next(way, places[0], group),
+        next=_next(way, places[0], group, who),
         rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
         figure=BY_PLACE if single else None,
         key=places[0],
@@ -491,8 +493,10 @@ def _errors_once(claims: Sequence[Claim]) -> list[Claim]:
     return made
 
 
-def _next(way: str, place: _Place, group: _Group) -> tuple[str, ...]:
+def _next(way: str, place: _Place, group: _Group, who: Sequence[Who]) -> tuple[str, ...]:
     address, port = place
+    if group.number > 1 and way != "no_port" and who and who[0].pid:
+        return (f"strace -f -e trace=connect -p {who[0].pid}",)
     if way == "no_port":
         return ("sysctl net.ipv4.ip_local_port_range",)
     if way == "unreachable":
