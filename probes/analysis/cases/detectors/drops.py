@@ -113,7 +113,8 @@ def _vague(loss: Loss) -> bool:
 
 def _climbing(facts: Facts) -> bool:
     """Return whether a better rung is about to tell the same packets with their reasons."""
-    return any(s.status.state is State.ATTACHING for s in facts.of("drops"))
+    found = facts.of("drops")
+    return any(s.status.state is State.ATTACHING or s.interval is None for s in found)
 
 
 def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
@@ -346,7 +347,8 @@ def _what(lost: _Lost, place: DropPlace, *, several: bool) -> str:
 
 def _id(place: DropPlace, cause: str) -> str:
     at = place.at if place.at != DASH else f"netns {place.netns}" if place.netns else "host"
-    return "/".join(filter(None, ("drops", at, cause, place.service)))
+    service = "" if cause == NO_CARRIER else place.service  # whatever is sent there is lost
+    return "/".join(filter(None, ("drops", at, cause, service)))
 
 
 def _ports(lost: _Lost) -> Mapping[tuple[str, int], float]:
