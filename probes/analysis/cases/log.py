@@ -14,6 +14,8 @@ from probes.analysis.facts import Facts
 
 HOLD = 10.0
 """Seconds that a case has to be away to be over."""
+MOMENT = 0.25
+"""Seconds between two readings below which nothing is said to have ended."""
 KEPT, MOST_KEPT = 900.0, 512
 """Seconds after which a case that is over is forgotten; times of cases kept, at most."""
 BRIEF = 5.0
@@ -219,10 +221,10 @@ def _joined(there: Iterable[Case], before: Mapping[str, _Spell]) -> set[str]:
 def _begins_anew(claim: Claim, facts: Facts) -> bool:
     """Return whether a hook that told it has been read only once since it is on another rung.
 
-    There are no rates then: that it is not so any more is not known.
+    Or twice within a moment. There are no rates then: that it is not so any more is not known.
     """
     hooks = {evidence.hook for evidence in claim.evidence}
-    return any(s.interval is None for hook in hooks for s in facts.of(hook))
+    return any((s.interval or 0.0) < MOMENT for hook in hooks for s in facts.of(hook))
 
 
 def _tells(spell: _Spell, time: float) -> bool:

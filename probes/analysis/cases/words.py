@@ -120,6 +120,12 @@ def unread(status: Status) -> str:
     return f"{status.id} is not read{f': {why}' if why else ''}"
 
 
+def passive(status: Status) -> str:
+    """Say that a hook has its passive numbers alone, and why."""
+    why = status.refused[-1].why if status.refused else ""
+    return f"{status.id} has passive numbers only ({status.rung}){f': {why}' if why else ''}"
+
+
 def knob(name: str, value: str | None) -> str:
     """Return "net.core.rmem_max is 212992", or how it is asked for."""
     return f"sysctl {name}" if value is None else f"{name} is {value}"
