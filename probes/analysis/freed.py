@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
 from typing import NamedTuple, overload
@@ -132,7 +132,7 @@ def _of_few(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
 
 def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
     """Return the same, with the rows of one reason or layer as one."""
-    group, kinds = _kinds_of(rows)
+    group, kinds = rows.once(_kinds_of)
     numbers: dict[tuple[bool, str, str, str], int] = {}
     into = []
     for interface, reason, _, kind in kinds:
@@ -203,6 +203,15 @@ def losses(rows: Sequence[SnapshotRow]) -> Sequence[Loss]:
     ]
 
 
+def rows_of_places(rows: Sequence[SnapshotRow], places: Collection[str]) -> list[SnapshotRow]:
+    """Return the rows whose function, or counter, is one of these."""
+    if not isinstance(rows, ManyRows):
+        return [row for row in rows if row.stored["location"] in places]
+    group, kinds = rows.once(_kinds_of)
+    wanted = np.array([one.place in places for one in kinds], bool)
+    return [rows[at] for at in np.flatnonzero(wanted[group]).tolist()] if wanted.any() else []
+
+
 def _shared(numbers: Iterable[int]) -> Iterator[int]:
     """Share the rows that are told among losses: the greatest get most, each gets one."""
     left = ALL_ROWS
@@ -217,7 +226,7 @@ def _first(rows: Sequence[SnapshotRow], most: int) -> Sequence[SnapshotRow]:
 
 
 def _many_losses(rows: ManyRows) -> Sequence[Loss]:
-    group, kinds = _kinds_of(rows)
+    group, kinds = rows.once(_kinds_of)
     rates = rows.per_s("packets")
     numbers: dict[_LossKey, int] = {}
     into = [
@@ -262,7 +271,7 @@ def drops_at(rows: Sequence[SnapshotRow], interface: str) -> tuple[Sequence[Drop
 
 
 def _many_at(rows: ManyRows, interface: str) -> tuple[Sequence[Drop], Sequence[Drop]]:
-    group, kinds = _kinds_of(rows)
+    group, kinds = rows.once(_kinds_of)
     order = np.argsort(-rows.per_s("packets"), kind="stable")
     here = [place_of(one.interface) == interface for one in kinds]
     lost = np.array([at and one.kind.lost for at, one in zip(here, kinds, strict=True)])

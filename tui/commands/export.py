@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from probes.analysis.cases.judgement import blind
+from probes.analysis.cases.judgement import blind, passive_only
 from tui.commands import _options
 from tui.commands._judging import LiveJudgement, until_second
 from tui.commands._run import UsageError, batch, make_live, say, verdict, version
@@ -72,4 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _take(live: Live, samples: list[Sample], exported: Exported, judged: LiveJudgement) -> None:
     exported.take(samples, live.rules())
-    exported.judge(judged.take(samples).findings, blind(judged.facts))
+    exported.judge(
+        judged.take(samples).findings, [*blind(judged.facts), *passive_only(judged.facts)]
+    )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from probes.analysis.cases import words
-from probes.analysis.cases.judgement import blind, needs, read_once, wants
+from probes.analysis.cases.judgement import blind, needs, passive_only, read_once, wants
 from probes.errors import ProbeError
 from probes.model import HookId, Sample
 from tui.commands import _options
@@ -134,7 +134,7 @@ class _FindingsWatch:
             {
                 **beginning(self._live.host, wall, self._step if self.last else None),
                 "findings": self.wrong.as_json(),
-                "blind": blind_json(blind(facts), once),
+                "blind": blind_json(blind(facts), once, passive_only(facts)),
                 "watched": round(time.monotonic() - self._begin, 3),
                 "usual_known_in": self._usual_known_in(),
             }
@@ -157,6 +157,7 @@ class _FindingsWatch:
         """Return why it could not be told whether something is wrong; "" if it could."""
         facts = self._judged.facts
         said = [words.unread(status) for status in blind(facts)]
+        said += [words.passive(status) for status in passive_only(facts)]
         if not said and any(read_once(facts)):
             said = ["everything was read only once: watch for longer (--for 3)"]
         more = [f"{len(said) - _NAMED} more are not read"] if len(said) > _NAMED else []

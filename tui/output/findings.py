@@ -100,9 +100,12 @@ def _who(who: Who) -> dict[str, object]:
     return {"pid": who.pid or None, "comm": who.comm, "container": None}
 
 
-def blind_json(statuses: Iterable[Status], once: Iterable[Status] = ()) -> list[dict[str, object]]:
-    """Return what cannot be told: hooks that are not read, and such that were read only once."""
+def blind_json(
+    statuses: Iterable[Status], once: Iterable[Status] = (), passive: Iterable[Status] = ()
+) -> list[dict[str, object]]:
+    """Return what cannot be told: hooks that are not read, only once, or without a program."""
     unread = [{**_place(s), "why": words.unread(s)} for s in statuses]
+    unread += [{**_place(s), "why": words.passive(s)} for s in passive]
     return unread + [{**_place(s), "why": f"{s.id} was read only once"} for s in once]
 
 

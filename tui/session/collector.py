@@ -90,6 +90,8 @@ class Collector:
         if self._gathering.has(hook):  # the tick before this reading is complete
             self.view.log.take(self.view)
             self.close_tick()
+            self.note_statuses()
+            self.note_rules()
         self._gathering.add(hook, samples)
         self._take(hook, self._trail(hook).snapshots(samples))
 

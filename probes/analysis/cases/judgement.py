@@ -55,6 +55,19 @@ def _is_unread(status: Status) -> bool:
     return status.state in (State.FAILED, State.DETACHED) or UNREAD in status.note
 
 
+def passive_only(facts: Facts) -> list[Status]:
+    """Return a status of each hook that is needed and has no program, which would tell more."""
+    needed = [s for s in facts.statuses if s.id.hook in needs()]
+    dim = [s for s in needed if s.state is State.PASSIVE and _has_better(facts, s)]
+    attached = {s.id.hook for s in needed if s.state is State.ATTACHED}
+    return list({s.id.hook: s for s in dim if s.id.hook not in attached}.values())
+
+
+def _has_better(facts: Facts, status: Status) -> bool:
+    hook = facts.catalogue.get(status.id.hook)
+    return hook is not None and hook.ladder[0].name != status.rung
+
+
 def read_once(facts: Facts) -> list[Snapshot]:
     """Return what is needed and has been read only once: it has no rates yet."""
     return [s for hook in needs() for s in facts.of(hook) if s.interval is None]

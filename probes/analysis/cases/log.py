@@ -14,6 +14,8 @@ from probes.analysis.facts import Facts
 
 HOLD = 10.0
 """Seconds that a case has to be away to be over."""
+MOMENT = 0.25
+"""Seconds between two readings below which nothing is said to have ended."""
 KEPT, MOST_KEPT = 900.0, 512
 """Seconds after which a case that is over is forgotten; times of cases kept, at most."""
 BRIEF = 5.0
@@ -29,8 +31,11 @@ class _Spell:
     """A time in which a case went on. begin, seen: monotonic seconds, of the first and last time.
 
     begun, until: the same in Unix seconds. since: Unix seconds, None: from the first reading on.
+    what, severity: of the case when it began; case: as it is now.
     """
 
+    what: str
+    severity: Gravity
     case: Case
     begin: float
     begun: float
@@ -44,14 +49,15 @@ class _Spell:
 class Turn(NamedTuple):
     """A case that began, eased, or was over. wall: when, in Unix seconds.
 
-    seconds: how long it had gone on. peak: the greatest of it until now.
+    what, severity: as they were then. seconds: how long it had gone on.
     """
 
     wall: float
     state: Progress
+    what: str
+    severity: Gravity
     case: Case
-    seconds: float
-    peak: float
+    seconds: float = 0.0
 
 
 class CaseLog:
@@ -88,9 +94,8 @@ class CaseLog:
             last.peak = max(last.peak, now)
             return
         since, watched = self._since(case, facts)
-        spells.append(
-            _Spell(case, facts.time, facts.wall, facts.time, since, watched, facts.wall, now)
-        )
+        what, severity, time, wall = case.head.what, case.severity, facts.time, facts.wall
+        spells.append(_Spell(what, severity, case, time, wall, time, since, watched, wall, now))
         self._number += 1
 
     def _since(self, case: Case, facts: Facts) -> tuple[float | None, float]:
@@ -186,7 +191,7 @@ class CaseLog:
 
     def turns(self, facts: Facts) -> list[Turn]:
         """Return what began, eased and was over until a moment, the latest first."""
-        there = {case.head.id for case in self._cases(facts)}
+        there = {case.head.id: case for case in self._cases(facts)}
         begun = [
             (name in there and spell is spells[-1], spell)
             for name, spells in self._spells.items()
@@ -194,7 +199,13 @@ class CaseLog:
             if spell.begin <= facts.time and _tells(spell, facts.time)
         ]
         found = [turn for goes_on, spell in begun for turn in _turns(spell, facts.time, goes_on)]
-        found.sort(key=lambda turn: -turn.wall)
+        found += [
+            Turn(self._since(case, facts)[0] or facts.wall, Progress.NOW, case.head.what,
+                 case.severity, case)
+            for name, case in there.items()
+            if self._spell_at(name, facts.time) is None
+        ]  # fmt: skip
+        found.sort(key=lambda turn: (-turn.wall, turn.what))
         return found
 
 
@@ -210,10 +221,10 @@ def _joined(there: Iterable[Case], before: Mapping[str, _Spell]) -> set[str]:
 def _begins_anew(claim: Claim, facts: Facts) -> bool:
     """Return whether a hook that told it has been read only once since it is on another rung.
 
-    There are no rates then: that it is not so any more is not known.
+    Or twice within a moment. There are no rates then: that it is not so any more is not known.
     """
     hooks = {evidence.hook for evidence in claim.evidence}
-    return any(s.interval is None for hook in hooks for s in facts.of(hook))
+    return any((s.interval or 0.0) < MOMENT for hook in hooks for s in facts.of(hook))
 
 
 def _tells(spell: _Spell, time: float) -> bool:
@@ -226,8 +237,9 @@ def _tells(spell: _Spell, time: float) -> bool:
 
 def _turns(spell: _Spell, time: float, goes_on: bool) -> Iterator[Turn]:
     begun = spell.begun if spell.since is None else min(spell.since, spell.begun)
-    yield Turn(begun, Progress.NOW, spell.case, 0.0, spell.peak)
+    yield Turn(begun, Progress.NOW, spell.what, spell.severity, spell.case)
     over = time - spell.seen > HOLD
     if over or (time > spell.seen and not goes_on):
         state = Progress.OVER if over else Progress.EASING
-        yield Turn(spell.until, state, spell.case, spell.until - begun, spell.peak)
+        what, severity = spell.case.head.what, spell.case.severity
+        yield Turn(spell.until, state, what, severity, spell.case, spell.until - begun)

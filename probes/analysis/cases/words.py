@@ -48,7 +48,7 @@ def when(finding: Finding, now: float) -> str:
     begun = finding.since
     if finding.state is Progress.OVER and finding.until is not None:
         first = finding.watched if begun is None else begun
-        return f"{clock(first)}-{clock(finding.until)}, {_seconds(finding.until - first)}"
+        return f"{clock(first)}-{clock(finding.until)}, {_seconds(max(finding.until - first, 1))}"
     if begun is None:
         return f"since before {clock(finding.watched)}"
     return f"since {clock(begun)}, {ago(begun, now)}"
@@ -120,6 +120,12 @@ def unread(status: Status) -> str:
     return f"{status.id} is not read{f': {why}' if why else ''}"
 
 
+def passive(status: Status) -> str:
+    """Say that a hook has its passive numbers alone, and why."""
+    why = status.refused[-1].why if status.refused else ""
+    return f"{status.id} has passive numbers only ({status.rung}){f': {why}' if why else ''}"
+
+
 def knob(name: str, value: str | None) -> str:
     """Return "net.core.rmem_max is 212992", or how it is asked for."""
     return f"sysctl {name}" if value is None else f"{name} is {value}"
@@ -130,14 +136,13 @@ def clock(wall: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(wall))
 
 
-def turn(what: Turn) -> str:
+def turn(one: Turn) -> str:
     """Return what began, eased or was over: "eth1 drops packets: over after 72 s"."""
-    head = what.case.head
-    if what.state is Progress.NOW:
-        return head.what
-    if what.state is Progress.EASING:
-        return f"{head.what}: it eases"
-    return f"{head.what}: over after {_seconds(what.seconds)}"
+    if one.state is Progress.NOW:
+        return one.what
+    if one.state is Progress.EASING:
+        return f"{one.what}: it eases"
+    return f"{one.what}: over after {_seconds(max(one.seconds, 1))}"
 
 
 def name(who: Who) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.classes import is_lost, meaning_of
+from probes.analysis.cases.at_interfaces import at_interfaces
+from probes.analysis.cases.claim import Claim, Gravity
+from probes.analysis.classes import meaning_of
 from probes.analysis.droppers import error, program
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.freed import Drop, drops_at
@@ -21,8 +23,6 @@ from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, wrap
 from tui.toolkit.detail import heading
 
-BAD = 100
-"""Lost packets a second from which a stage is marked."""
 MAX_REASONS = 12
 """Lines of drop reasons in a detail, at most; the others are counted."""
 _VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
@@ -56,17 +56,24 @@ def way(view: View, interface: str, width: int) -> list[Line]:
         line((head, "header")),
     ]
     room = max(width - len(head) + 7, 8)
-    lines += [_stage(stage, room, wire) for stage in stages]
+    alarming = {claim.where.stage for claim in _alarms(view, interface)}
+    lines += [_stage(stage, room, wire, bad=stage.name in alarming) for stage in stages]
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
-    return [*lines, _stage(Stage("total lost", None, every, ordinary=ordinary), 8, wire)]
+    total = Stage("total lost", None, every, ordinary=ordinary)
+    return [*lines, _stage(total, 8, wire, bad=bool(alarming))]
 
 
-def _stage(stage: Stage, room: int, wire: bool) -> Line:
-    """Draw a stage. wire: with a column for segments."""
+def _alarms(view: View, interface: str) -> list[Claim]:
+    """Return what harms somebody there."""
+    claims = at_interfaces(view).get(interface, ())
+    return [claim for claim in claims if claim.severity is Gravity.ALARM]
+
+
+def _stage(stage: Stage, room: int, wire: bool, *, bad: bool) -> Line:
+    """Draw a stage. wire: with a column for segments. bad: it harms somebody."""
     lost = stage.lost or Flow(0, None)
-    bad = (lost.per_s or 0) >= BAD
     role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
     came = stage.came or Flow(0, None)
     known = stage.came is not None
@@ -177,18 +184,19 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 def reasons(view: View, interface: str, width: int) -> list[Line]:
     """List what the kernel itself dropped: how fast, why, where, of what, and what that means."""
     found, ordinary = drops_at(many_of(view, "drops") or view.rows("drops"), interface)
-    lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
+    alarming = {row.key for claim in _alarms(view, interface) for row in claim.rows}
+    lines = [*heading("Lost by the kernel"), *_reasons(found, width, alarming)]
     if ordinary:
         lines += heading("Ordinary: freed after normal use")
-        lines += _reasons(ordinary, width)
+        lines += _reasons(ordinary, width, ())
     return lines
 
 
-def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
+def _reasons(found: Sequence[Drop], width: int, alarming: Collection[Hashable]) -> list[Line]:
     lines: list[Line] = []
     explained = set[str]()
     for rate, row in found[:MAX_REASONS]:
-        bad = rate >= BAD and is_lost(row.stored)
+        bad = bool(rate) and row.key in alarming
         lines.append(
             line(
                 (f"  {units.count(rate):>7}/s ", "bad" if bad else ""),

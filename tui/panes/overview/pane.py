@@ -95,7 +95,7 @@ def _turns(view: View) -> Iterator[Event]:
     for turn in view.turns():
         role = "muted"
         if turn.state is Progress.NOW:
-            role = "bad" if turn.case.severity is Gravity.ALARM else "warn"
+            role = "bad" if turn.severity is Gravity.ALARM else "warn"
         yield Event(turn.wall, f"{SIGNS.get(role, '-')} {words.turn(turn)}", role)
 
 

@@ -434,6 +434,8 @@ def _evidence(
     for rate, way in some[:2]:
         errors = ", ".join(_errors(a, group)) if way in ("unreachable", "other") else ""
         text = f"{WAYS[way]} {units.count(rate)}/s"
+        if way == "unreachable":  # a lost route's case is named by its drops, which know no peer
+            text = f"{group.named} {text}"
         yield Evidence(HOOK, f"{text} ({errors})" if errors else text, rate)
     if m.late:
         oldest = units.duration(m.oldest * 1e9)

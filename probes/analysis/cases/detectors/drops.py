@@ -30,12 +30,11 @@ from probes.analysis.classes import DropClass, meaning_of
 from probes.analysis.drop_stages import stage_of
 from probes.analysis.droppers import ELSEWHERE, HOOKS, RULE, Dropper, droppers
 from probes.analysis.facts import Facts
-from probes.analysis.freed import NOWHERE, Loss, losses
+from probes.analysis.freed import NOWHERE, Loss, losses, rows_of_places
 from probes.analysis.history import Figure
-from probes.analysis.many import places_with, rows_of
+from probes.analysis.many import rows_of
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
-from probes.columns.lexicon import Lexicon
 from probes.model import State
 from probes.units import DASH, Unit
 
@@ -61,12 +60,11 @@ LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
 _LINKS = "netlink"
 """Location of rows that a rung without a tracepoint has of links' counters."""
 _CALLERS, _ACCEPTS = "syscall-processes", ("accept", "accept4")
-_TELLING = {"location": (LISTENER, COOKIES)}
+_TELLING = (LISTENER, COOKIES)
 _RECEIVED = frozenset({"nic", "xdp", "tc-ingress", "socket"})
 _SENT = frozenset({"tc-egress", "qdisc", "wire"})
 _DOWN = frozenset({"down", "lowdown", "gone", "dormant"})
 _PROTOCOLS = {6: "tcp", 17: "udp"}
-_LEXICON = Lexicon()
 
 
 @dataclass(slots=True)
@@ -100,8 +98,8 @@ def _lost(facts: Facts) -> list[_Lost]:
         if not told and not (climbing and _vague(loss)):
             for one in _of_loss(loss):
                 _merge(found, one)
-    for place in places_with(rows, _LEXICON, _TELLING):
-        for one in _telling(rows[place]):
+    for row in rows_of_places(rows, _TELLING):
+        for one in _telling(row):
             _merge(found, one)
     return [one for one in found.values() if one.rate >= FLOOR or one.waiting]
 
@@ -113,7 +111,8 @@ def _vague(loss: Loss) -> bool:
 
 def _climbing(facts: Facts) -> bool:
     """Return whether a better rung is about to tell the same packets with their reasons."""
-    return any(s.status.state is State.ATTACHING for s in facts.of("drops"))
+    found = facts.of("drops")
+    return any(s.status.state is State.ATTACHING or s.interval is None for s in found)
 
 
 def _merge(found: dict[Hashable, _Lost], one: _Lost) -> None:
@@ -346,7 +345,8 @@ def _what(lost: _Lost, place: DropPlace, *, several: bool) -> str:
 
 def _id(place: DropPlace, cause: str) -> str:
     at = place.at if place.at != DASH else f"netns {place.netns}" if place.netns else "host"
-    return "/".join(filter(None, ("drops", at, cause, place.service)))
+    service = "" if cause == NO_CARRIER else place.service  # whatever is sent there is lost
+    return "/".join(filter(None, ("drops", at, cause, service)))
 
 
 def _ports(lost: _Lost) -> Mapping[tuple[str, int], float]:

@@ -103,7 +103,7 @@ def test_who_is_answered_by_the_other_family_is_not_told() -> None:
     assert not _told(six, four)
     (claim,) = _told(six)
     assert claim.what == "[2001:db8::1]:443: unreachable"
-    assert claim.evidence[0].text == "unreachable 3/s (ENETUNREACH)"
+    assert claim.evidence[0].text == "[2001:db8::1]:443 unreachable 3/s (ENETUNREACH)"
     assert claim.next == ("ip route get 2001:db8::1",)
 
 

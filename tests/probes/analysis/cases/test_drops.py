@@ -105,7 +105,7 @@ def test_what_a_link_that_is_down_drops_has_that_cause() -> None:
     (claim,) = _claims(
         _link(state="down", tx_dropped=300), _drop("QDISC_DROP", 300, location="__dev_queue_xmit")
     )
-    assert (claim.id, claim.share) == ("drops/eth1/NO_CARRIER/tcp:8080", 1.0)
+    assert (claim.id, claim.share) == ("drops/eth1/NO_CARRIER", 1.0)
 
 
 def test_another_namespace_s_come_behind_and_name_it() -> None:

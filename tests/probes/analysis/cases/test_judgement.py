@@ -10,7 +10,7 @@ from probes.analysis.cases import judgement
 from probes.analysis.cases.claim import Claim, Gravity, Who
 from probes.analysis.cases.detector import Detector
 from probes.analysis.cases.finding import Progress
-from probes.analysis.cases.judgement import Judgement, blind, read_once
+from probes.analysis.cases.judgement import Judgement, blind, passive_only, read_once
 from probes.analysis.cases.ordinary import OrdinaryEntry
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
@@ -115,3 +115,16 @@ def test_one_target_that_is_read_is_enough() -> None:
     assert blind(facts) == []
     facts.statuses = (failed, Status(HookId("drops", "c"), State.FAILED))
     assert len(blind(facts)) == 1
+
+
+def test_passive_numbers_are_less_than_a_program_would_tell() -> None:
+    """Without privilege system calls have no errnos: nothing is known of their failures."""
+    facts = Facts(catalogue(), Judgement(catalogue()).facts.history)
+    best = catalogue()["syscalls"].ladder[0].name
+    for state, rung, less in (
+        (State.PASSIVE, "proc", True),
+        (State.ATTACHED, "raw", False),
+        (State.PASSIVE, best, False),
+    ):
+        facts.statuses = (Status(HookId("syscalls"), state, rung),)
+        assert bool(passive_only(facts)) is less
