@@ -160,5 +160,5 @@ class _FindingsWatch:
         said += [words.passive(status) for status in passive_only(facts)]
         if not said and any(read_once(facts)):
             said = ["everything was read only once: watch for longer (--for 3)"]
-        more = [f"{len(said) - _NAMED} more are not read"] if len(said) > _NAMED else []
+        more = [f"{len(said) - _NAMED} more"] if len(said) > _NAMED else []
         return f"it could not be told: {'; '.join(said[:_NAMED] + more)}" if said else ""

@@ -35,7 +35,7 @@ def finding_families(findings: Sequence[Finding], blind: Iterable[Status]) -> It
     yield from _counts(going, len(shown))
     unread = GaugeMetricFamily(
         "ebpftop_findings_blind",
-        "1 for a hook that is not read, without which something may be missed.",
+        "1 for a hook that is not read, or only passively: something may be missed.",
         labels=("hook",),
     )
     for hook in sorted({status.id.hook for status in blind}):

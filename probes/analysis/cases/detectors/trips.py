@@ -62,7 +62,7 @@ TRIP = Figure(
 )  # fmt: skip
 SENT_AGAIN = Figure(
     "rtt-again", "retransmits/s", Unit.COUNT, HOOK, ByRow("retransmits", rate=True),
-    wrong=True, rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+    wrong=True, rule=Threshold(3.0, alarm=3.0),
 )  # fmt: skip
 _LEXICON = Lexicon()
 _CALM, _SLOW, _FAR = 0, int(Gravity.NOTICE), int(Gravity.ALARM)
