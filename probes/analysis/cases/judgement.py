@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
+from probes.analysis.cases.claim import Claim, Evidence, Gravity
+from probes.analysis.cases.detector import Detector
 from probes.analysis.cases.detectors import DETECTORS
 from probes.analysis.cases.finding import Finding
 from probes.analysis.cases.joined import Case, joined
@@ -14,7 +17,9 @@ from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
 from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
+from probes.errors import as_refusal
 from probes.model import UNREAD, Enforced, Hook, HookId, State, Status
+from probes.units import Unit
 
 
 def cases(facts: Facts) -> list[Case]:
@@ -23,7 +28,23 @@ def cases(facts: Facts) -> list[Case]:
 
 
 def _cases(facts: Facts) -> list[Case]:
-    return joined(claim for detector in DETECTORS for claim in detector.claims(facts))
+    return joined(claim for detector in DETECTORS for claim in _claims(detector, facts))
+
+
+def _claims(detector: Detector, facts: Facts) -> Sequence[Claim]:
+    """Return what a detector claims; if it raises, that it did: the others go on."""
+    try:
+        return detector.claims(facts)
+    except Exception as raised:
+        return (_broken(detector, as_refusal(raised, f"judging by {detector.name}").why),)
+
+
+def _broken(detector: Detector, why: str) -> Claim:
+    hook = detector.needs[0] if detector.needs else ""
+    return Claim(
+        f"ebpftop/{detector.name}", Gravity.NOTICE, f"ebpftop cannot judge {detector.name}",
+        1.0, Unit.COUNT, "hooks", evidence=(Evidence(hook, why),), own=True,
+    )  # fmt: skip
 
 
 def figures() -> list[Figure]:
@@ -41,7 +62,9 @@ def wants(facts: Facts) -> HookId | None:
 
     It stays the same as long as that goes on, so that what it tells is not lost.
     """
-    return next(filter(None, (detector.wants(facts) for detector in DETECTORS)), None)
+    with suppress(Exception):  # `cases` says what raises
+        return next(filter(None, (detector.wants(facts) for detector in DETECTORS)), None)
+    return None
 
 
 def blind(facts: Facts) -> list[Status]:

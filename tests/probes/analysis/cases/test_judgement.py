@@ -128,3 +128,23 @@ def test_passive_numbers_are_less_than_a_program_would_tell() -> None:
     ):
         facts.statuses = (Status(HookId("syscalls"), state, rung),)
         assert bool(passive_only(facts)) is less
+
+
+def _raises(_: Facts) -> Sequence[Claim]:
+    raise ValueError("odd")
+
+
+def test_a_detector_that_raises_says_so_and_takes_no_other_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = Detector("calls", ("syscalls",), _claims)
+    broken = Detector("trips", ("tcp-rtt",), _raises, wants=_raises)  # type: ignore[arg-type]
+    monkeypatch.setattr(judgement, "DETECTORS", (broken, other))
+    read, judged = _readings(), Judgement(catalogue())
+    judged.take([read(0)])
+    found = judged.take([read(5)])
+    assert [one.id for one in found] == ["syscalls/x", "ebpftop/trips"]
+    (why,) = found[1].case.evidence
+    assert why.text.startswith("judging by trips failed: ")
+    assert "odd" in why.text
+    assert judgement.wants(judged.facts) is None
