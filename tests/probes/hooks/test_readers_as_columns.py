@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
+from probes.arrays import FEW
 from probes.hooks.sources import hook as hook_of_sources
 from probes.hooks.syscalls import hook as hook_of_syscalls
 from probes.hooks.tcp_life import readers as tcp_life
@@ -14,6 +16,7 @@ from probes.toolkit import others
 from tests.support.odd_values import OddTable, attached, rungs
 
 ENTRIES = 100
+NOW_NS = 10**18
 
 
 class Odd(OddTable):
@@ -60,10 +63,13 @@ def _read(hook: Hook, rung: Rung, table: type[Odd]) -> list[list[Row]]:
 def test_columns_are_the_same_rows(
     hook: Hook, rung: Rung, table: type[Odd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (others, hook_of_syscalls, hook_of_sources, tcp_life):
+    monkeypatch.setattr(time, "monotonic_ns", lambda: NOW_NS)  # ages are of one moment
+    modules = others, hook_of_syscalls, hook_of_sources, tcp_life
+    for module in modules:
         monkeypatch.setattr(module, "FEW", 0)
     made = _read(hook, rung, table)
-    monkeypatch.undo()
+    for module in modules:
+        monkeypatch.setattr(module, "FEW", FEW)
     rows = _read(hook, rung, table)
     assert made == rows
     assert repr(made) == repr(rows), "types as well"

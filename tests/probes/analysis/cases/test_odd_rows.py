@@ -9,7 +9,6 @@ from probes.analysis.cases.judgement import cases, needs
 from probes.hooks import catalogue
 from tests.support.many_views import TwoViews
 
-
 JUDGED = (
     "interfaces", "xdp-programs", "tc-programs", "drops", "programs", "tcp-connect", "tcp-rtt",
     "syscalls", "syscall-processes", "name-servers", "dns",
