@@ -24,7 +24,7 @@ class DropCause(NamedTuple):
     said: a clause of few words, with {at} for the interface, {port} for "tcp:8080" or "a socket",
     {what} for "tcp:8080" or "packets". next: commands, with {at} and {number} for the port. knobs:
     kernel parameters whose values matter, with {at}. by_port: each port has a queue or a buffer of
-    its own, whatever interface its packets come by.
+    its own, whatever interface its packets come by. errno: of connects that are counted here, too.
     """
 
     said: str
@@ -32,6 +32,7 @@ class DropCause(NamedTuple):
     knobs: tuple[str, ...] = ()
     depth: int = PLACE_DEPTH
     by_port: bool = False
+    errno: str = ""
 
 
 _BUFFER = ("net.core.rmem_max", "net.core.rmem_default")
@@ -41,6 +42,7 @@ _SUM = DropCause(
 )
 _QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
 _ROUTE = DropCause("no route for {what} at {at}", ("ip route", "ip rule"))
+_NO_ROUTE_OUT = _ROUTE._replace(depth=ABSENT_DEPTH, errno="ENETUNREACH")
 
 CAUSES: Mapping[str, DropCause] = {
     "NETFILTER_DROP": DropCause(
@@ -126,7 +128,8 @@ CAUSES: Mapping[str, DropCause] = {
     "rx_dropped": DropCause("{at} drops what it receives", ("ip -s -s link show dev {at}",)),
     "tx_dropped": DropCause("{at} drops what is sent", ("ip -s -s link show dev {at}",)),
     **dict.fromkeys(("UDP_CSUM", "TCP_CSUM", "IP_CSUM", "ICMP_CSUM"), _SUM),
-    **dict.fromkeys(("IP_OUTNOROUTES", "IP_INNOROUTES"), _ROUTE),
+    "IP_INNOROUTES": _ROUTE,
+    "IP_OUTNOROUTES": _NO_ROUTE_OUT,
 }  # fmt: skip
 
 _SAME = {

@@ -170,7 +170,7 @@ def listed(who: Iterable[Who], most: int) -> str:
 
 def evidence(finding: Finding) -> str:
     """Return what was counted, in one line."""
-    return "; ".join(dict.fromkeys(e.text for e in finding.case.evidence if e.text))
+    return "; ".join(dict.fromkeys(e.text.rstrip(".") for e in finding.case.evidence if e.text))
 
 
 def line(finding: Finding, now: float) -> str:

@@ -275,10 +275,14 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
             place = place._replace(protocol=protocol, port=port)
     share, of = _share(lost, links)
     who = _who(lost.rows)
+    verdict = facts.verdict(LOST, lost.key)
     severity = _severity(lost, place, share, held=bool(who))
     if severity is None:
-        return None
-    verdict = facts.verdict(LOST, lost.key)
+        # Little of all may be all of a service: said if it is new, or what is usual is not known.
+        new = verdict.usual is not None or facts.learning(("drops",))
+        if not (who and new and lost.drop_class is DropClass.REFUSAL):
+            return None
+        severity = Gravity.NOTICE
     failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
     errors = [errno for *_, errno in failing[:1]]
     now = lost.rate or lost.waiting
@@ -314,11 +318,14 @@ def _claim(facts: Facts, lost: _Lost, links: _Links) -> Claim | None:
 
 
 def _tied(lost: _Lost, ports: Mapping[tuple[str, int], float]) -> Iterator[Hashable]:
-    """Yield the ports that make much of it; all where whatever is sent that way is lost."""
+    """Yield the ports that make much of it, or all if all that is sent there is lost; an errno."""
     least = 0.0 if lost.cause in _ALL_LOST else _TIED * lost.rate
     for port, part in ports.items():
         if part >= least:
             yield ("port", *port)
+    errno = described(lost.cause).errno
+    if errno and not lost.place.netns:
+        yield "errno", "connect", errno
 
 
 def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
@@ -363,7 +370,8 @@ def _who(rows: Iterable[SnapshotRow]) -> tuple[Who, ...]:
     """Return the processes that hold the sockets, those that lose most first."""
     found: dict[tuple[str, int | None], float] = {}
     for row in rows:
-        if comm := row.stored.get("comm"):
+        comm = row.stored.get("comm")
+        if comm and comm != DASH:
             pid = row.stored.get("pid")
             key = str(comm), pid if isinstance(pid, int) else None
             found[key] = found.get(key, 0) + row.rate("packets")

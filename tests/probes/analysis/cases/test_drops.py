@@ -55,6 +55,25 @@ def test_a_port_scan_is_one_notice() -> None:
     assert "150 ports" in claim.what
 
 
+def test_what_is_refused_at_a_listener_is_a_notice_until_it_is_usual() -> None:
+    """Little of all packets may be all of a service."""
+    row = _drop("NETFILTER_DROP", 100, way="in", comm="shopd", pid=20)
+    host = WatchedHost("interfaces", "drops")
+    for second in range(30):
+        host.more(interfaces=[_link(rx_packets=1_000_000)], drops=[row])
+        found = drops.DETECTOR.claims(host.facts)
+        if second == 2:
+            assert [one.severity for one in found] == [Gravity.NOTICE]
+    assert not found
+
+
+def test_no_route_is_what_connects_tell() -> None:
+    row = _drop("no route", 30, location="IpOutNoRoutes", dport=None, protocol="-")
+    (claim,) = _claims(_link(rx_packets=10), row)
+    assert ("errno", "connect", "ENETUNREACH") in claim.ties
+    assert claim.depth < 1
+
+
 def test_few_of_many_are_nothing() -> None:
     assert not _claims(_link(rx_packets=1_000_000), _drop("NETFILTER_DROP", 100))
     assert not _claims(_link(rx_packets=4), _drop("SOCKET_RCVBUFF", 4)), "hardly any"
