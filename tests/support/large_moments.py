@@ -120,7 +120,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "numbers that change": lambda: _file("interfaces", rows=28_000, later=3),
     "histograms": lambda: _file("tcp-rtt", rows=14_000, later=2),
     "more histograms than fit": lambda: _file("tcp-rtt", rows=30_000, later=2),
-    "texts": lambda: _file(*_NAMED, rows=12_000, text="\u20ac", times=8),
+    "texts": lambda: _file(*_NAMED, rows=10_000, text="\u20ac", times=8),
     "more texts than fit": lambda: _file(*_NAMED, rows=30_000, text="\u20ac", times=8),
     "harmful texts": lambda: _file(*_NAMED, rows=9_000, later=2, text="\x1b[2J"),
     "nothing between": lambda: _file("interfaces", rows=20_000, padding=_PADDING * 12),
