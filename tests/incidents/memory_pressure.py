@@ -8,7 +8,7 @@ from tests.support.incidents import cgroup, traffic
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
 
-_MEMORY, _FILE, _BLOCK = 16 << 20, 32, 1 << 20
+_MEMORY, _FILE, _BLOCK = 8 << 20, 32, 1 << 20
 _FOLDER = "/var/tmp"  # on a disk: what is on a tmpfs cannot be given back
 
 
@@ -24,7 +24,8 @@ def play(stage: Stage) -> None:
             for turn, _ in enumerate(traffic.pace(200)):
                 os.pwrite(file.fileno(), block, turn % _FILE * _BLOCK)
 
-    stage.actor("indexer", works)
+    for _ in range(3):
+        stage.actor("indexer", works)
 
 
 STORY = Story(
