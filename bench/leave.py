@@ -243,10 +243,11 @@ def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Re
     early = {-getattr(signal, f"SIG{n}") for n in ENDING} if case.moment == "attaching" else set()
     if result.status is not None and result.status not in wanted | early:
         wrong.append(f"status {result.status}")
-    before_us = b"KeyboardInterrupt" in child.output and b"launcher.py" not in child.output
-    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
-        wrong.append("traceback")
     wrong += child.left_on_terminal()
+    before_us = not re.search(rb'File "[^"]*/(ebpftop|tui|probes)/[^"]*\.py"', child.output)
+    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
+        last = child.output.split()[-20:]
+        wrong.append(f"traceback: {b' '.join(last).decode(errors='replace')}")
     if result.status is not None:
         wrong += _attached(held)
     return wrong
