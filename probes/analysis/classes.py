@@ -330,6 +330,7 @@ COUNTERS: Mapping[str, Meaning] = {
             "TcpExtListenOverflows": "The queue of connections to be accepted was full.",
             "TcpExtTCPReqQFullDrop": "The queue of connection requests was full.",
             "TcpExtTCPBacklogDrop": "Too many packets waited for a socket that was in use.",
+            "ConntrackDrop": "Connection tracking had no entry left (nf_conntrack_max).",
             "UdpInErrors": "The socket's buffer was full, or the checksum wrong.",
             "Udp6InErrors": "The socket's buffer was full, or the checksum wrong.",
             "UdpSndbufErrors": "There was no room to send the datagram.",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from probes.units import DASH
 
+CONNTRACK = "CONNTRACK"
 ACCEPT, REQUEST = "ACCEPT_QUEUE", "REQUEST_QUEUE"
 """Queues of a listener: of connections to be accepted, and of those that are not complete yet."""
 NO_CARRIER = "NO_CARRIER"
@@ -47,6 +48,11 @@ _NO_ROUTE_OUT = _ROUTE._replace(depth=ABSENT_DEPTH, errno="ENETUNREACH")
 CAUSES: Mapping[str, DropCause] = {
     "NETFILTER_DROP": DropCause(
         "firewall drops {what} at {at}", ("nft list ruleset",), depth=RULE_DEPTH
+    ),
+    CONNTRACK: DropCause(
+        "connection tracking is full: {what} dropped at {at}",
+        ("sysctl net.netfilter.nf_conntrack_count", "conntrack -S"),
+        ("net.netfilter.nf_conntrack_max",), depth=RULE_DEPTH,
     ),
     "BPF_CGROUP_EGRESS": DropCause(
         "cgroup BPF program drops {what}", ("bpftool cgroup tree",), depth=RULE_DEPTH
@@ -148,6 +154,7 @@ _COUNTERS = {
     "TcpExtTCPReqQFullDrop": REQUEST,
     "TcpExtTCPReqQFullDoCookies": REQUEST,
     "SoftnetDropped": "CPU_BACKLOG",
+    "ConntrackDrop": CONNTRACK,
     "TcpInErrs": "TCP_CSUM",
     "IpOutNoRoutes": "IP_OUTNOROUTES",
     "Ip6OutNoRoutes": "IP_OUTNOROUTES",
