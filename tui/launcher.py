@@ -5,9 +5,7 @@ and `themes` below it: other projects on PyPI, or on PYTHONPATH, may have those 
 After an editable install they are in the checkout.
 """
 
-from __future__ import annotations
-
-# Built in, as `signal` is not: an interrupt meets no import of ours.
+# Built in, as `signal` is not, nor __future__: an interrupt meets no import of ours.
 import _signal  # type: ignore[import-not-found]
 
 if __name__ == "ebpftop" and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
@@ -25,7 +23,7 @@ ROOM = 144
 """Address space in MB that must be free at start; most of it is never used."""
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Run `ebpftop` and end the process, whatever its threads are doing."""
     _need_room()
     gc.set_threshold(50_000, 20, 20)  # what is imported is no garbage: a tenth of the start
