@@ -241,6 +241,8 @@ def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Re
     elif result.seconds > LIMIT:
         wrong.append("slow")
     early = {-getattr(signal, f"SIG{n}") for n in ENDING} if case.moment == "attaching" else set()
+    if b"Fatal Python error: init_" in child.output:
+        early |= {1}  # Python had not begun to run anything
     if result.status is not None and result.status not in wanted | early:
         wrong.append(f"status {result.status}")
     wrong += child.left_on_terminal()
