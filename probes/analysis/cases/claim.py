@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from probes.analysis.history import Figure
+from probes.model import Value
 from probes.units import Unit
 
 
@@ -31,6 +32,12 @@ class Who(NamedTuple):
     program: str | None = None
     rule: str | None = None
     rate: float = 0.0
+
+    @classmethod
+    def process(cls, comm: Value, pid: Value, rate: float) -> Self:
+        """Make one of what rows tell of a process; what is no text and no number is unknown."""
+        named = None if comm is None else str(comm)
+        return cls(named, pid if isinstance(pid, int) else None, rate=rate)
 
 
 class Where(NamedTuple):
