@@ -30,7 +30,7 @@ STORY = Story(
     tool="the process's own count",
     happened=Stage.tally,
     expected=Expected(
-        what=r"ECONNREFUSED|refused|nobody listens|NO_SOCKET", who="metricsd|8125",
+        what=r"ECONNREFUSED|refused|nothing listens|NO_SOCKET", who="metricsd|8125",
         where=r"send|8125", belongs="sendto|metricsd|8125",
     ),
     least=20,

@@ -38,7 +38,7 @@ class DropCause(NamedTuple):
 
 _BUFFER = ("net.core.rmem_max", "net.core.rmem_default")
 _SUM = DropCause(
-    "wrong checksums come by {at}",
+    "packets with wrong checksums arrive at {at}",
     ("ethtool -k {at}", "tcpdump -vni {at} -c 5"),
 )
 _QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
@@ -99,16 +99,16 @@ CAUSES: Mapping[str, DropCause] = {
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
     "PACKET_SOCK_ERROR": DropCause("a capture at {at} loses packets", ("ss -0p",)),
-    "QUEUE_PURGE": DropCause("queues at {at} are freed, not read"),
-    "UdpInErrors": DropCause("sockets do not take datagrams", ("nstat -az Udp*",)),
+    "QUEUE_PURGE": DropCause("queues at {at} are discarded unread"),
+    "UdpInErrors": DropCause("sockets cannot take datagrams", ("nstat -az Udp*",)),
     "UdpSndbufErrors": DropCause(
         "no room to send datagrams", ("ss -umpa",), ("net.core.wmem_max",)
     ),
     "NO_SOCKET": DropCause(
-        "nobody listens at {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
+        "nothing listens on {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
     ),
     "NEIGH_FAILED": DropCause(
-        "next hop at {at} does not answer", ("ip neigh show dev {at}",)
+        "next hop at {at} does not answer", ("ip neigh show dev {at}",), errno="EHOSTUNREACH"
     ),
     NO_CARRIER: DropCause(
         "{at} is down: no carrier",
@@ -121,7 +121,7 @@ CAUSES: Mapping[str, DropCause] = {
         ("net.ipv4.conf.{at}.rp_filter", "net.ipv4.conf.all.rp_filter"), depth=RULE_DEPTH,
     ),
     "VXLAN_VNI_NOT_FOUND": DropCause(
-        "unknown VXLAN comes by {at}", ("ip -d link show type vxlan",)
+        "VXLAN of an unknown VNI arrives at {at}", ("ip -d link show type vxlan",)
     ),
     "CPU_BACKLOG": DropCause(
         "CPU backlog of received packets is full", ("cat /proc/net/softnet_stat",),
