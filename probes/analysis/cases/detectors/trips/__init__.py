@@ -10,7 +10,7 @@ from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.detectors.trips.connections import HOOK, place_of
 from probes.analysis.cases.detectors.trips.loss import SENT_AGAIN, loss_claims
 from probes.analysis.cases.detectors.trips.path import path_claims
-from probes.analysis.cases.detectors.trips.slow import TRIP, slow_trips
+from probes.analysis.cases.detectors.trips.slow import TRIP, slow_beside, slow_trips
 from probes.analysis.facts import Facts
 from probes.arrays import np
 
@@ -35,6 +35,7 @@ def trips(facts: Facts) -> Trips:
 
 def _judged(facts: Facts) -> Trips:
     slow, marks = slow_trips(facts)
+    slow += slow_beside(facts, {one.place for one in slow})
     found = [*path_claims(facts, slow), *loss_claims(facts)]
     claims = sorted(found, key=_weight, reverse=True)[:MOST]
     places: dict[Hashable, int] = {one.row.key: one.place for one in slow}

@@ -7,7 +7,9 @@ up to 200 ms elsewhere. That is no slow path, however often it is a connection's
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container, Iterator
 from heapq import nlargest
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
@@ -16,10 +18,11 @@ from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.detectors.trips.connections import HOOK, LEXICON, LOOKED_AT
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
-from probes.analysis.many import many_of, near, numbers_in, verdicts
+from probes.analysis.many import many_of, near, numbers_in, rows_of, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.model import Value
 from probes.units import Unit
 
 if TYPE_CHECKING:
@@ -39,10 +42,18 @@ _CALM, _SLOW, FAR = 0, int(Gravity.NOTICE), int(Gravity.ALARM)
 """Marks of a connection."""
 
 
+class BesideTrip(NamedTuple):
+    """Another process's connection to the same peer: its name, and its round trip in us."""
+
+    comm: str
+    now: float
+
+
 class SlowTrip(NamedTuple):
     """A slow connection. place: its row's. now, least: its round trip and its minimum, in us.
 
     verdict: on its round trip. mark: as in `Trips`. others: connections to its peer, with it.
+    beside: the round trip of another process to the same peer, where only that tells it is slow.
     """
 
     place: int
@@ -52,6 +63,7 @@ class SlowTrip(NamedTuple):
     verdict: Verdict
     mark: int
     others: int
+    beside: BesideTrip | None = None
 
     @property
     def peer(self) -> str:
@@ -75,6 +87,36 @@ def slow_trips(facts: Facts) -> tuple[list[SlowTrip], list[int] | NDArray[np.uin
     """Return the slow connections, the slowest first, and a mark for each connection."""
     rows = many_of(facts, HOOK)
     return _slow_of_few(facts) if rows is None else _slow_of_many(facts, rows)
+
+
+def slow_beside(facts: Facts, known: Container[int]) -> Iterator[SlowTrip]:
+    """Yield connections that are as slow as ever, where another process is quickly at their peer.
+
+    Then it is not the path. By more than a peer may delay an acknowledgement.
+    """
+    rows = rows_of(facts, HOOK)
+    now = np.array(numbers_in(rows, "srtt_us"))
+    places = np.flatnonzero(now >= DELAYED_US)[: 4 * LOOKED_AT].tolist()
+    slow = [n for n in places if n not in known and _is_fresh(facts, rows[n])][:LOOKED_AT]
+    if not slow:
+        return
+    quick = np.flatnonzero((now > 0) & (now < LEAST_US))
+    peers = {rows[n]["raddr"] for n in slow}
+    fastest: dict[Value, dict[str, float]] = {}
+    for n in quick[: 16 * LOOKED_AT].tolist():
+        row = rows[n]
+        if row["raddr"] in peers:
+            of = fastest.setdefault(row["raddr"], {})
+            comm = str(row["comm"])
+            of[comm] = min(of.get(comm, inf), float(now[n]))
+    for n in slow:
+        row, us = rows[n], float(now[n])
+        others = {c: t for c, t in fastest.get(row["raddr"], {}).items() if c != str(row["comm"])}
+        if others and us - (least := min(others.values())) >= DELAYED_US:
+            comm = min(others, key=others.__getitem__)
+            beside = BesideTrip(comm, least)
+            number = len(others) + 1
+            yield SlowTrip(n, row, us, row.number("min_us"), Verdict(), FAR, number, beside)
 
 
 def _slow_of_few(facts: Facts) -> tuple[list[SlowTrip], list[int]]:
