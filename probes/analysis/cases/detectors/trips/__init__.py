@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detector import MOST, Detector
+from probes.analysis.cases.detectors.trips.beside import slow_beside
 from probes.analysis.cases.detectors.trips.connections import HOOK, place_of
 from probes.analysis.cases.detectors.trips.loss import SENT_AGAIN, loss_claims
 from probes.analysis.cases.detectors.trips.path import path_claims
-from probes.analysis.cases.detectors.trips.slow import TRIP, slow_beside, slow_trips
+from probes.analysis.cases.detectors.trips.slow import TRIP, slow_trips
 from probes.analysis.facts import Facts
 from probes.arrays import np
 

@@ -7,9 +7,7 @@ up to 200 ms elsewhere. That is no slow path, however often it is a connection's
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator
 from heapq import nlargest
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
@@ -18,11 +16,10 @@ from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.detectors.trips.connections import HOOK, LEXICON, LOOKED_AT
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
-from probes.analysis.many import many_of, near, numbers_in, rows_of, verdicts
+from probes.analysis.many import many_of, near, numbers_in, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
-from probes.model import Value
 from probes.units import Unit
 
 if TYPE_CHECKING:
@@ -89,36 +86,6 @@ def slow_trips(facts: Facts) -> tuple[list[SlowTrip], list[int] | NDArray[np.uin
     return _slow_of_few(facts) if rows is None else _slow_of_many(facts, rows)
 
 
-def slow_beside(facts: Facts, known: Container[int]) -> Iterator[SlowTrip]:
-    """Yield connections that are as slow as ever, where another process is quickly at their peer.
-
-    Then it is not the path. By more than a peer may delay an acknowledgement.
-    """
-    rows = rows_of(facts, HOOK)
-    now = np.array(numbers_in(rows, "srtt_us"))
-    places = np.flatnonzero(now >= DELAYED_US)[: 4 * LOOKED_AT].tolist()
-    slow = [n for n in places if n not in known and _is_fresh(facts, rows[n])][:LOOKED_AT]
-    if not slow:
-        return
-    quick = np.flatnonzero((now > 0) & (now < LEAST_US))
-    peers = {rows[n]["raddr"] for n in slow}
-    fastest: dict[Value, dict[str, float]] = {}
-    for n in quick[: 16 * LOOKED_AT].tolist():
-        row = rows[n]
-        if row["raddr"] in peers:
-            of = fastest.setdefault(row["raddr"], {})
-            comm = str(row["comm"])
-            of[comm] = min(of.get(comm, inf), float(now[n]))
-    for n in slow:
-        row, us = rows[n], float(now[n])
-        others = {c: t for c, t in fastest.get(row["raddr"], {}).items() if c != str(row["comm"])}
-        if others and us - (least := min(others.values())) >= DELAYED_US:
-            comm = min(others, key=others.__getitem__)
-            beside = BesideTrip(comm, least)
-            number = len(others) + 1
-            yield SlowTrip(n, row, us, row.number("min_us"), Verdict(), FAR, number, beside)
-
-
 def _slow_of_few(facts: Facts) -> tuple[list[SlowTrip], list[int]]:
     rows = facts.rows(HOOK)
     now, least = numbers_in(rows, "srtt_us"), numbers_in(rows, "min_us")
@@ -130,7 +97,7 @@ def _slow_of_few(facts: Facts) -> tuple[list[SlowTrip], list[int]]:
         row = rows[place]
         verdict = facts.verdict(TRIP, row.key) if row.key in unusual else Verdict()
         mark = _mark(us, least[place], verdict)
-        if mark and _is_fresh(facts, row):
+        if mark and is_fresh(facts, row):
             marks[place] = mark
             found.append((place, verdict))
     if not found:
@@ -151,7 +118,7 @@ def _slow_of_many(facts: Facts, rows: ManyRows) -> tuple[list[SlowTrip], NDArray
     if not high.any():
         return [], marks
     said = verdicts(facts, TRIP, HOOK)
-    marks[:] = _marks(now, least, said) * (high & _are_fresh(rows))
+    marks[:] = _marks(now, least, said) * (high & are_fresh(rows))
     places = np.flatnonzero(marks)
     if not len(places):
         return [], marks
@@ -190,7 +157,7 @@ def _marks(
     return marks
 
 
-def _is_fresh(facts: Facts, row: SnapshotRow) -> bool:
+def is_fresh(facts: Facts, row: SnapshotRow) -> bool:
     """Return whether the estimate is of the last seconds: a silent connection keeps its own."""
     if row.rate("samples") or row.rate("sent") or row["p50_us"] is not None:
         return True
@@ -200,7 +167,7 @@ def _is_fresh(facts: Facts, row: SnapshotRow) -> bool:
     return len(before) == 2 and None not in before and before[0] != before[1]
 
 
-def _are_fresh(rows: ManyRows) -> NDArray[np.bool_]:
+def are_fresh(rows: ManyRows) -> NDArray[np.bool_]:
     """Return the same of many."""
     used = (rows.per_s("samples") > 0) | (rows.per_s("sent") > 0)
     medians = rows.derived("p50_us")
