@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from probes.analysis import since_boot
-from probes.analysis.cases.detectors.drops.causes import ACCEPT, NO_CARRIER, REQUEST, DropPlace
+from probes.analysis.cases.drop_causes import ACCEPT, NO_CARRIER, REQUEST, DropPlace
 from probes.analysis.facts import Facts
 from probes.analysis.many import rows_of
 from probes.analysis.since_boot import Average

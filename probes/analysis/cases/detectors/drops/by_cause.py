@@ -7,16 +7,16 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Evidence
-from probes.analysis.cases.detectors.drops.causes import (
+from probes.analysis.cases.detectors.drops.interfaces import Links
+from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, is_climbing, merge, netns_of
+from probes.analysis.cases.detectors.drops.queues import TELLING, told_by_queue
+from probes.analysis.cases.drop_causes import (
     CONNTRACK,
     NO_CARRIER,
     DropPlace,
     cause_of,
     described,
 )
-from probes.analysis.cases.detectors.drops.interfaces import Links
-from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, is_climbing, merge, netns_of
-from probes.analysis.cases.detectors.drops.queues import TELLING, told_by_queue
 from probes.analysis.cases.drop_claim import port_of
 from probes.analysis.classes import meaning_of
 from probes.analysis.drop_stages import stage_of

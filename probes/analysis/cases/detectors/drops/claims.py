@@ -8,7 +8,10 @@ from heapq import nlargest
 
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Where, Who
 from probes.analysis.cases.detectors.drops.by_cause import LOST
-from probes.analysis.cases.detectors.drops.causes import (
+from probes.analysis.cases.detectors.drops.harm import seen_at, severity_of, share_of
+from probes.analysis.cases.detectors.drops.interfaces import Links
+from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
+from probes.analysis.cases.drop_causes import (
     ACCEPT,
     NO_CARRIER,
     DropPlace,
@@ -17,9 +20,6 @@ from probes.analysis.cases.detectors.drops.causes import (
     next_steps,
     said,
 )
-from probes.analysis.cases.detectors.drops.harm import seen_at, severity_of, share_of
-from probes.analysis.cases.detectors.drops.interfaces import Links
-from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
 from probes.analysis.cases.drop_claim import (
     TIED,
     Ports,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from probes.analysis.cases.claim import Gravity
-from probes.analysis.cases.detectors.drops.causes import NO_CARRIER, DropPlace, described
 from probes.analysis.cases.detectors.drops.interfaces import Links
 from probes.analysis.cases.detectors.drops.lost import Lost
+from probes.analysis.cases.drop_causes import NO_CARRIER, DropPlace, described
 from probes.analysis.classes import DropClass
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH

@@ -8,16 +8,16 @@ from dataclasses import replace
 from probes import units
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where
 from probes.analysis.cases.detectors.drops.by_cause import LOST
-from probes.analysis.cases.detectors.drops.causes import (
+from probes.analysis.cases.detectors.drops.harm import SOME
+from probes.analysis.cases.detectors.drops.interfaces import is_down
+from probes.analysis.cases.detectors.drops.lost import FLOOR, claim_id, is_climbing
+from probes.analysis.cases.drop_causes import (
     NO_CARRIER,
     DropPlace,
     described,
     next_steps,
     said,
 )
-from probes.analysis.cases.detectors.drops.harm import SOME
-from probes.analysis.cases.detectors.drops.interfaces import is_down
-from probes.analysis.cases.detectors.drops.lost import FLOOR, claim_id, is_climbing
 from probes.analysis.cases.drop_claim import drop_claim
 from probes.analysis.droppers import Dropper, droppers
 from probes.analysis.facts import Facts

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from probes.analysis.cases.claim import Evidence
-from probes.analysis.cases.detectors.drops.causes import NO_CARRIER, DropPlace
+from probes.analysis.cases.drop_causes import NO_CARRIER, DropPlace
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts
 from probes.analysis.snapshot_row import SnapshotRow

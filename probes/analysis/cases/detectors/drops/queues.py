@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from probes import units
 from probes.analysis.cases.claim import Evidence
-from probes.analysis.cases.detectors.drops.causes import ACCEPT, CONNTRACK, REQUEST, DropPlace
 from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, netns_of
+from probes.analysis.cases.drop_causes import ACCEPT, CONNTRACK, REQUEST, DropPlace
 from probes.analysis.cases.drop_claim import port_of
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from probes import units
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
-from probes.analysis.cases.detectors.drops.causes import RULE_DEPTH
 from probes.analysis.cases.detectors.drops.lost import FLOOR
+from probes.analysis.cases.drop_causes import RULE_DEPTH
 from probes.analysis.cases.drop_claim import drop_claim
 from probes.analysis.droppers import RULE
 from probes.analysis.facts import Facts

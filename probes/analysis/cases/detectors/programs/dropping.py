@@ -9,7 +9,6 @@ from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detectors.drops.by_cause import LOST
-from probes.analysis.cases.detectors.drops.causes import DropPlace
 from probes.analysis.cases.detectors.programs.attached import (
     DEPTH,
     AttachedProgram,
@@ -21,6 +20,7 @@ from probes.analysis.cases.detectors.programs.attached import (
     stage_of,
     way_of,
 )
+from probes.analysis.cases.drop_causes import DropPlace
 from probes.analysis.cases.drop_claim import TIED, drop_claim, main_port, ports_of, tied_ports
 from probes.analysis.droppers import Dropper
 from probes.analysis.facts import Facts
