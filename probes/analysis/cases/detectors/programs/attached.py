@@ -14,6 +14,7 @@ from probes.analysis.snapshot_row import SnapshotRow
 
 NOBODY = "nobody"
 """As `held_by` says it of a program that no process and no pin holds."""
+_PIN = "pin "
 DEPTH = 3
 """As `Claim.depth`: a program's."""
 
@@ -38,7 +39,12 @@ def way_of(sits: AttachedProgram) -> str:
 
 
 def stage_of(sits: AttachedProgram) -> str:
-    return "xdp" if sits.hook == "xdp-programs" else f"tc-{sits.row['direction']}"
+    return stage_at(sits.hook, sits.row)
+
+
+def stage_at(hook: str, row: SnapshotRow) -> str:
+    """Return the stage of a program's row: "xdp", "tc-ingress", "tc-egress"."""
+    return "xdp" if hook == "xdp-programs" else f"tc-{row['direction']}"
 
 
 def holders(facts: Facts, row: SnapshotRow) -> Iterator[Who]:
@@ -50,12 +56,13 @@ def holders(facts: Facts, row: SnapshotRow) -> Iterator[Who]:
 
 
 def held(facts: Facts, row: SnapshotRow) -> str:
-    """Return ", held by filterd(1502)", or by nobody; "" where that is not known."""
+    """Return ", pinned at PATH", or that nobody holds it; "" where processes alone do."""
     names = _held_by(facts, row)
     if names == NOBODY:
         by_link = row.stored.get("by") == "link" or row.stored.get("at") == "tcx"
-        return ", held by nobody" + (": the interface has it" if not by_link else "")
-    return f", held by {names}" if names else ""
+        return ", held by nobody" + ("" if by_link else ": the interface has it")
+    pins = [name.removeprefix(_PIN) for name in names.split(", ") if name.startswith(_PIN)]
+    return f", pinned at {pins[0]}" if pins else ""
 
 
 def _held_by(facts: Facts, row: SnapshotRow) -> str:
