@@ -6,6 +6,7 @@ import pytest
 
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.detectors import drops, programs
+from probes.analysis.cases.joined import joined
 from probes.model import Value
 from tests.support.watched_host import WatchedHost
 
@@ -150,6 +151,8 @@ def test_connection_tracking_that_is_full_is_the_cause_of_what_netfilter_drops()
     assert (claim.severity, claim.share) == (Gravity.ALARM, 0.8)
     assert "200 of 200 entries in use" in claim.evidence[0].text
     assert claim.knobs == ("net.netfilter.nf_conntrack_max",)
+    both = [_drop("NETFILTER_DROP", 200), _drop("NETFILTER_DROP", 50, interface="eth2", ifindex=3)]
+    assert len(joined(_claims(_link(rx_packets=250), *both, _tracking(250)))) == 1, "one table"
     found = _claims(_link(rx_packets=250), _drop("NETFILTER_DROP", 200), _tracking(20))
     assert {claim.id for claim in found} == {
         "drops/eth1/NETFILTER_DROP/tcp:8080",

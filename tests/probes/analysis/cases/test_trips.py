@@ -40,6 +40,7 @@ def test_a_path_that_takes_twenty_times_its_minimum_is_an_alarm_at_once() -> Non
     assert claim.what == f"{PEER}:873 slow round trip"
     assert [who[:2] for who in claim.who] == [("syncd", 7)]
     assert claim.evidence[0].text == "20x its minimum of 20.0ms"
+    assert claim.usual == 20_000, "all that is known so soon"
     assert ("peer", PEER) in claim.ties
 
 

@@ -14,6 +14,7 @@ from probes.analysis.cases.detectors.drops.interfaces import Links
 from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
 from probes.analysis.cases.drop_causes import (
     ACCEPT,
+    CONNTRACK,
     NO_CARRIER,
     DropPlace,
     described,
@@ -105,6 +106,8 @@ def _gravity(
 def _tied(lost: Lost, ports: Ports) -> Iterator[Hashable]:
     """Yield the ports that make much of it, or all if all that is sent there is lost; an errno."""
     yield from tied_ports(ports, 0.0 if lost.cause in _ALL_LOST else TIED * lost.rate)
+    if lost.cause == CONNTRACK:
+        yield CONNTRACK, lost.place.netns  # one table, whatever interface the packets come by
     errno = described(lost.cause).errno
     if errno and not lost.place.netns:
         yield "errno", "connect", errno
