@@ -161,7 +161,6 @@ def _become(asked: dict[str, Any], streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    import probes.sources.live.source
     import tui.commands._doctor
     import tui.screen.app  # noqa: F401
     from probes.hooks import catalogue
