@@ -93,7 +93,11 @@ HOOK = Hook(
             classes.class_of,
             label=True,
         ),
-        *holder("process that holds the socket, if there is only one", label=False),
+        *holder(
+            "process that holds the socket it was for, if there is only one; or that sent it, "
+            "if it sent nearly all of them",
+            label=False,
+        ),
         level(
             "counts",
             "Counts",
@@ -127,11 +131,12 @@ HOOK = Hook(
         level(
             "waiting",
             "Waiting",
-            "of a listener: connections that nobody has accepted yet, in both of the last readings",
+            "of a listener: connections that nobody has accepted yet, in both of the last "
+            "readings; of connection tracking: its entries",
             Unit.NUMBER,
             label=False,
         ),
-        level("room", "Room", "how many of them may wait", Unit.NUMBER, label=False),
+        level("room", "Room", "how many of them there may be", Unit.NUMBER, label=False),
         derived(
             "meaning",
             "Meaning",
