@@ -64,12 +64,12 @@ def _waiting(waits: MemoryPressure | None) -> Known:
 
 def _host() -> Known:
     known = _waiting(pressure.of(pressure.HOST))
-    memory = pressure.numbers(Path("/proc/meminfo"))
-    total, free = memory.get("MemTotal"), memory.get("MemAvailable")
-    if total is not None and free is not None:
+    memory = pressure.numbers(Path("/proc/meminfo"), "MemTotal", "MemAvailable")
+    if len(memory) == 2:
+        total, free = memory.values()
         known |= {"used": (total - free) * 1024, "limit": total * 1024}
-    killed = pressure.numbers(Path("/proc/vmstat")).get("oom_kill")
-    return {"where": HOST, **known, "oom_kill": killed}
+    killed = pressure.numbers(Path("/proc/vmstat"), "oom_kill")
+    return {"where": HOST, **known, "oom_kill": killed.get("oom_kill")}
 
 
 def _sockets() -> Iterator[Known]:
@@ -88,9 +88,9 @@ def _sockets() -> Iterator[Known]:
 def _cgroup(folder: Path, waits: MemoryPressure) -> Known:
     root = cgroups.root()
     name = cgroups.below(root, str(folder)) if root is not None else None
-    counted = pressure.numbers(folder / "memory.events")
+    counted = pressure.numbers(folder / "memory.events", *_EVENTS)
     known: Known = {"where": printable(name or str(folder)), **_waiting(waits)}
-    known |= {column: counted[e] for e, column in _EVENTS.items() if e in counted}
+    known |= {_EVENTS[name]: n for name, n in counted.items()}
     known |= {
         "used": pressure.number(folder / "memory.current"),
         "high": pressure.number(folder / "memory.high"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -74,10 +75,11 @@ def number(file: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def numbers(file: Path) -> dict[str, int]:
-    """Return the numbers of a file with a name and a number on each line, such as memory.events."""
-    words = [line.split() for line in text_of(file).splitlines()]
-    return {w[0].rstrip(":"): int(w[1]) for w in words if len(w) > 1 and w[1].isdigit()}
+def numbers(file: Path, *wanted: str) -> dict[str, int]:
+    """Return these numbers of a file that has a name and a number on each line."""
+    text = text_of(file)
+    found = ((name, re.search(rf"^{name}:?\s+(\d+)", text, re.MULTILINE)) for name in wanted)
+    return {name: int(match[1]) for name, match in found if match}
 
 
 def text_of(file: Path) -> str:
