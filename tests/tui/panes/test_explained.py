@@ -30,8 +30,10 @@ async def test_a_case_says_what_to_do_next_and_the_values_of_its_knobs(
 
 
 async def test_a_calm_row_has_nothing_to_explain() -> None:
-    async with playing(size=(120, 40), pane="overview", ticks=5) as (app, pilot):
+    async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
+        app.table.select(len(app.table.rows) - 1)
         await pilot.press("i")
         await settle(pilot)
         assert app.place.mode == "pane"
+        assert "no case is selected" in text(app)
         assert "Explain" not in text(app)
