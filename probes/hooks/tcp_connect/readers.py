@@ -36,8 +36,8 @@ NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN was not sent within these nanoseconds failed within the call."""
 NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
 """The same where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT)."""
-_LATER = 2
-"""In `sent`, as in C: not counted yet."""
+_LATER, _CALLED = 2, 3
+"""In `sent`, as in C: not counted yet; the kernel's function had not returned."""
 _RESULTS = {
     0: "established",
     111: "refused",
@@ -87,7 +87,10 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = under_way.told()
         return tuple(values) if any(told(values)) else ()
 
+    unsettled = 0
+
     def read() -> Reading:
+        nonlocal unsettled
         log = _log(opening)
         waiting: Waiting = {}
         now = time.monotonic_ns()
@@ -104,14 +107,18 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             late = attempt["sent"] == _LATER
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             age = max(now - int(attempt["at"]), 0)
-            if (attempt["sent"] and not late) or age < patience:
+            if attempt["sent"] == 1 or age < patience:
                 waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
-            elif take(pending, entry):
+            elif not take(pending, entry):
+                continue
+            elif attempt["sent"] == _CALLED:  # the return was missed, and with it the outcome
+                unsettled += 1
+            else:
                 for field in ("other", *("connects",) * late):
                     others.add(key_of(attempt), field)
         others.before()
         made = complete(others.many(rows.entries(), row, cells), waiting)
-        return Reading(made, counted(lost) + full.read(), log, counted(lost, 1))
+        return Reading(made, counted(lost) + full.read() + unsettled, log, counted(lost, 1))
 
     return read
 
