@@ -211,7 +211,7 @@ def test_connects_while_maps_are_read_in_batches(modules: Modules, rung: str) ->
     with _stand(modules, rung) as stand, server("127.0.0.1") as port:
         others = _ours(stand)
         with batches(stand.maps["pending"]):
-            assert connect("127.0.0.1", port, 3000) == 0
+            assert connect("127.0.0.1", port, 300) == 0
         told = stand.told(port)
         assert _ours(stand) - others <= {port}
         lost = sample_of(stand.attachment).lost
