@@ -12,20 +12,20 @@ static inline int is_same(struct attempt *a, struct attempt *b) {
 
 static inline int called(u64 sk, char *to, int length, int v6) {
     struct attempt attempt = {}, *outer = pending.lookup(&sk);
-    u32 address = 0;
+    u32 address = 0, bound = 0;
     u16 port = 0, family = 0;
     bpf_probe_read_kernel(&family, sizeof(family), to);
     if (family != (v6 ? AF_INET6 : AF_INET) || length < (v6 ? 24 : 16))
         return 0;
     bpf_probe_read_kernel(&port, sizeof(port), to + 2);
     attempt.rport = bpf_ntohs(port);
+    link_of((struct sock *)sk, &bound, &attempt.netns);
     if (v6) {
-        u32 ifindex = 0, bound = 0, netns = 0;
+        u32 ifindex = 0;
         bpf_probe_read_kernel(attempt.raddr, 16, to + 8);
         if (length >= 28)
             bpf_probe_read_kernel(&ifindex, sizeof(ifindex), to + 24);
-        link_of((struct sock *)sk, &bound, &netns);
-        on_link(attempt.raddr, ifindex ? ifindex : bound, netns);
+        on_link(attempt.raddr, ifindex ? ifindex : bound, attempt.netns);
     } else {
         bpf_probe_read_kernel(&address, sizeof(address), to + 4);
         mapped(attempt.raddr, address);

@@ -10,9 +10,9 @@ from typing import Any
 
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import completed, empty_row
-from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, Waiting, Who
+from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, MissedEnds, Waiting, Who
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
-from probes.kernel.procfs import SocketOwners
+from probes.kernel.procfs import SocketOwners, netns
 from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
@@ -87,7 +87,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = under_way.told()
         return tuple(values) if any(told(values)) else ()
 
-    unsettled = 0
+    unsettled, missed = 0, MissedEnds()
 
     def read() -> Reading:
         nonlocal unsettled
@@ -96,18 +96,16 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         now = time.monotonic_ns()
         for caller, begun in before.find():
             waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
-        for entry in pending.rows():
-            attempt = record(pending, entry)
-            caller = (
-                attempt["pid"],
-                comm(attempt["comm"]),
-                address(attempt["raddr"]),
-                attempt["rport"],
-            )
+        found = [(entry, record(pending, entry)) for entry in pending.rows()]
+        ended = missed.find(_ages(attempt for _, attempt in found)) if found else ()
+        for entry, attempt in found:
             late = attempt["sent"] == _LATER
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             age = max(now - int(attempt["at"]), 0)
-            if attempt["sent"] == 1 or age < patience:
+            if attempt["socket"] in ended:
+                unsettled += take(pending, entry)
+            elif attempt["sent"] == 1 or age < patience:
+                caller = _who(attempt)
                 waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
             elif not take(pending, entry):
                 continue
@@ -121,6 +119,17 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         return Reading(made, counted(lost) + full.read() + unsettled, log, counted(lost, 1))
 
     return read
+
+
+def _who(attempt: Mapping[str, Any]) -> Who:
+    where = address(attempt["raddr"]), attempt["rport"]
+    return attempt["pid"], comm(attempt["comm"]), *where
+
+
+def _ages(attempts: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """Return the ages of those whose sockets are known, and of this network namespace."""
+    now, here = time.monotonic_ns(), netns()
+    return {a["socket"]: now - a["at"] for a in attempts if a["socket"] and a["netns"] == here}
 
 
 def _keys(rows: Table) -> Callable[[Mapping[str, Any]], Flat]:

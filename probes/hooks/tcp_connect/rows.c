@@ -17,6 +17,7 @@ struct attempt {
     char comm[16];
     u8 raddr[24];
     u64 socket; /* its inode's number; 0: it has none, or the key is no address */
+    u32 netns, zero;
 };
 struct event {
     u64 ns;

@@ -18,6 +18,7 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
     u32 ifindex = 0, netns = 0;
     link_of(sk, &ifindex, &netns);
     on_link(attempt.raddr, ifindex, netns);
+    attempt.netns = netns;
     started((u64)sk, &attempt);
     return 0;
 }

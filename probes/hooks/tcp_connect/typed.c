@@ -12,6 +12,7 @@ int settled(u64 *ctx) {
     ends_of_sock(sk, laddr, attempt.raddr, &lport, &rport);
     attempt.rport = rport;
     attempt.socket = number_of(sk);
+    attempt.netns = sk->__sk_common.skc_net.net->ns.inum;
     started(ctx[0], &attempt);
     return 0;
 }

@@ -141,6 +141,26 @@ def test_a_connection_whose_establishment_was_missed(modules: Modules, rung: str
 
 
 @pytest.mark.parametrize("rung", KEYED_BY_ADDRESS)
+def test_an_attempt_is_not_under_way_for_as_long_as_its_connection_lives(
+    modules: Modules, rung: str
+) -> None:
+    """Where it was established unseen, a second ago or longer; others are."""
+    with _stand(modules, rung) as stand, _deaf() as (listener, port), ExitStack() as stack:
+        client = _begun(port, stack)
+        missed = stand.taken(port)
+        stack.enter_context(connect_into_hole(PENDING))
+        hears_again(listener)
+        client.settimeout(60)
+        client.sendall(b"x")
+        time.sleep(1)
+        lost = sample_of(stand.attachment).lost
+        put(stand.maps["pending"], missed)
+        assert stand.told(port) == {"connects": 1}
+        assert sample_of(stand.attachment).lost > lost
+        assert stand.told(PENDING) == {"connects": 1, "pending": 1}
+
+
+@pytest.mark.parametrize("rung", KEYED_BY_ADDRESS)
 def test_the_end_of_one_that_began_unseen(modules: Modules, rung: str) -> None:
     """It is not that of the one before at its address, whose end was missed as well."""
     with _stand(modules, rung) as stand:
