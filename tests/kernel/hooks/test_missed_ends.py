@@ -17,7 +17,7 @@ from tests.support.events import server
 from tests.support.missed import entries, put, taken
 from tests.support.namespaces import namespace
 from tests.support.rungs import standing, unmissed
-from tests.support.scenarios import Values, log_of, sample_of, values
+from tests.support.scenarios import Values, log_of, rows_of, sample_of, values
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -110,8 +110,11 @@ def _with_both_missed(attachment: Attachment, open: int) -> tuple[int, int, list
             again = len(missed.keys() & unseen.keys())
             assert again, "no address was used again"
             sample_of(attachment)  # what was logged before is not theirs
-        end = time.monotonic() + 5
-        while (closed := _sums(attachment, port)["closed"]) < again and time.monotonic() < end:
-            time.sleep(0.01)  # the other end closes a moment later
-        log = log_of(attachment, sample_of(attachment))
-        return again, closed, [e for e in log if port in (e["lport"], e["rport"])]
+        end, log = time.monotonic() + 5, list[Values]()
+        while True:  # the other end closes a moment later
+            sample = sample_of(attachment)
+            log += log_of(attachment, sample)
+            rows = [r for r in rows_of(attachment, sample) if r["port"] == port]
+            if (closed := sum(r["closed"] for r in rows)) >= again or time.monotonic() > end:
+                return again, closed, [e for e in log if port in (e["lport"], e["rport"])]
+            time.sleep(0.01)
