@@ -191,6 +191,11 @@ class Followers:
         followed.seen, followed.base = RUNS, bpf.prog_info(fd).runs
 
 
+def ids_of(held: Mapping[int, Followed]) -> list[int]:
+    """Return the ids of those that are not ebpftop's."""
+    return [id for id, followed in held.items() if not followed.ours]
+
+
 def time_of(followed: Followed) -> dict[str, Value]:
     """Return the columns of `program_time`."""
     taken = followed.taken()

@@ -9,6 +9,7 @@ from probes.foreign import counters_c, followers, tcx_neighbours
 from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
 from probes.foreign.names import ProgramNames
+from probes.foreign.program_holders import ProgramHolders
 from probes.foreign.tc_chains import TCX, ChainProgram, Chains
 from probes.foreign.tcx_neighbours import Neighbours
 from probes.point import PROGRAM_PREFIX
@@ -27,6 +28,7 @@ from probes.toolkit import (
     key,
     level,
     packet_count,
+    program_holders,
     program_time,
     row_from,
 )
@@ -75,6 +77,7 @@ class _ChainPrograms:
         self._opening = opening
         self._chains, self._followers = Chains(), Followers(opening, ways)
         self._counts = _ExitCounts(opening) if opening.tables else None
+        self._holders = ProgramHolders()
         self._look()
 
     def _look(self) -> list[ChainProgram]:
@@ -83,6 +86,7 @@ class _ChainPrograms:
             self._counts.read()
         sitting = self._chains.list()
         self._held = self._followers.keep([one.place for one in sitting])
+        self._holders.keep(followers.ids_of(self._held))
         if self._counts is not None:
             self._counts.keep(sitting, self._held)
         return sitting
@@ -99,6 +103,7 @@ class _ChainPrograms:
         if followed is None or followed.ours:
             return None
         known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
+        known["held_by"] = self._holders.of(followed.id)
         known |= followers.time_of(followed)
         if self._counts is None:
             return known | self._runs(one, followed, followed.why)
@@ -206,6 +211,7 @@ HOOK = Hook(
         ),
         *bpf_program(),
         key("at", "At", "tcx, or the filter's prio and handle", width=16),
+        *program_holders(),
         level("seen", "Seen", "how it is counted: fexit, around, runs or none", width=5),
         level("why", "Why", "what the count lacks, and why", width=30),
         packet_count("packets", "Packets", "packets the program received"),

@@ -10,6 +10,7 @@ from probes.foreign import followers as foreign
 from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
 from probes.foreign.names import ProgramNames
+from probes.foreign.program_holders import ProgramHolders
 from probes.kernel import ethtool, objects
 from probes.kernel.netlink import route
 from probes.point import PROGRAM_PREFIX
@@ -29,6 +30,7 @@ from probes.toolkit import (
     interface,
     level,
     packet_count,
+    program_holders,
     program_time,
     row_from,
     verdicts,
@@ -77,7 +79,8 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
         followers, drivers = Followers(opening, ways), ethtool.Since()
         verdicts = Verdicts(opening) if ways else None
         sitting, to_cpus = _sitting(), Bounded[int, int]()
-        held = followers.keep([place for *_, place in sitting])
+        held, holders = followers.keep([place for *_, place in sitting]), ProgramHolders()
+        holders.keep(foreign.ids_of(held))
         for one in sitting:
             _by_driver(drivers, one, held.get(one[2].program))  # from now on
 
@@ -90,6 +93,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
             if verdicts is not None:
                 verdicts.forget(answers.keys() - places)
             drivers.keep(places)
+            holders.keep(foreign.ids_of(held))
             rows: list[Row] = []
             for link, mode, place in sitting:
                 followed = held.get(place.program)
@@ -97,6 +101,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
                     continue
                 known = _known(link, mode, place, followed.name)
                 known["by"] = "link" if followers.by_link(place) else "netlink"
+                known["held_by"] = holders.of(place.program)
                 known["parts"] = followers.parts(place.program)
                 known["to_cpus"] = _to_cpus(followed, to_cpus)
                 known |= foreign.time_of(followed)
@@ -180,6 +185,7 @@ HOOK = Hook(
         *bpf_program(),
         level("mode", "Mode", "native, generic or offload", width=7),
         level("by", "By", "attached by link or netlink", width=7),
+        *program_holders(),
         level("seen", "Seen", "how it is counted: fexit, driver, runs or none", width=5),
         level("why", "Why", "what the count lacks, and why", width=30),
         level("parts", "Parts", "programs behind a dispatcher (libxdp), as name#id", width=20),

@@ -203,6 +203,17 @@ def bpf_program() -> tuple[Column, ...]:
     )  # fmt: skip
 
 
+def program_holders() -> tuple[Column, ...]:
+    """Return the column of those who hold a program of others, see `foreign.program_holders`."""
+    return (
+        level(
+            "held_by", "Held by",
+            "processes that hold it (pid), by a link if any do; pins in bpffs; or nobody",
+            width=20, label=False,
+        ),
+    )  # fmt: skip
+
+
 def program_time() -> tuple[Column, ...]:
     """Return the columns of the time that a program of others takes for a run."""
     return (

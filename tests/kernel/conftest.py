@@ -18,7 +18,7 @@ from probes.hooks import catalogue
 from probes.kernel import rlimits, tracefs
 from probes.ladder.modules import Modules
 from probes.sources.live import memory
-from tests.support.commands import held
+from tests.support.commands import held, nobody_can_run, readable_tree
 from tests.support.guest.compiling import Asking
 from tests.support.namespaces import namespace
 
@@ -124,3 +124,12 @@ def inside() -> Iterator[None]:
     with namespace():
         yield
     assert held() == before
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A copy of the program for a user without privilege, where one can run this Python."""
+    if not nobody_can_run():
+        pytest.skip("an unprivileged user cannot run this Python")
+    with readable_tree() as tree:
+        yield tree

@@ -80,6 +80,7 @@ EVERYTHING = (
     "sent",
     "dns",
     "name-servers",
+    "net-counters",
     "tls",
     "profile",
     "xdp-errors",

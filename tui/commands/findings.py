@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from probes.analysis import since_boot
 from probes.analysis.cases import words
 from probes.analysis.cases.judgement import blind, needs, passive_only, read_once, wants
 from probes.errors import ProbeError
@@ -151,7 +152,8 @@ class _FindingsWatch:
     def _calm(self) -> str:
         if self.blindness():
             return "nothing was found, but not everything was seen"
-        return words.calm_after(time.monotonic() - self._begin, self._usual_known_in())
+        counters = since_boot.said(self._judged.facts)
+        return words.calm_after(time.monotonic() - self._begin, self._usual_known_in(), counters)
 
     def blindness(self) -> str:
         """Return why it could not be told whether something is wrong; "" if it could."""

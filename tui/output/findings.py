@@ -60,6 +60,7 @@ def finding_json(finding: Finding, knob: Knob = unknown) -> dict[str, object]:
         "of": case.of or None,
         "now": _rounded(finding.now),
         "usual": _rounded(finding.usual),
+        "usual_since": None if finding.usual is None else "boot" if head.since_boot else "watch",
         "peak": _rounded(finding.peak),
         "unit": unit_of(finding),
         "since": _rounded(finding.since),

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from probes import units
 from probes.analysis.by_row import ByRow
-from probes.analysis.cases.detectors.connects import BY_PLACE, SLOW, claimed
+from probes.analysis.cases.detectors.connects import claimed
+from probes.analysis.cases.detectors.connects.figures import BY_PLACE, SLOW
 from probes.analysis.history import Figure
 from probes.analysis.many import SomeRows, either, many_of, rows_of, verdicts
 from probes.analysis.snapshot_row import SnapshotRow

@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import ManyVerdicts, Verdict
-from probes.analysis.cases.detectors.trips import (
-    LEAST_US,
-    SENT_AGAIN,
-    TIMES_MINIMUM,
-    TRIP,
-    is_far,
-    trips,
-)
+from probes.analysis.cases.detectors.trips import trips
+from probes.analysis.cases.detectors.trips.loss import SENT_AGAIN
+from probes.analysis.cases.detectors.trips.slow import LEAST_US, TIMES_MINIMUM, TRIP, is_far
 from probes.analysis.many import either, many_of, rows_of, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from probes import units
 from probes.analysis.anomaly import CALM, Verdict
 from probes.analysis.by_row import ByRow
-from probes.analysis.cases.detectors.calls import ERRORS, SLOW, calls
+from probes.analysis.cases.detectors.calls import calls
+from probes.analysis.cases.detectors.calls.failing import ERRORS
+from probes.analysis.cases.detectors.calls.stalling import SLOW
 from probes.analysis.failing_calls import failing_call
 from probes.analysis.history import Figure
 from probes.analysis.many import SomeRows

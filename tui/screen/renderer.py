@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from probes.analysis import since_boot
 from probes.analysis.cases import words
 from tui.screen.appearance import Appearance
 from tui.screen.groups import Groups
@@ -195,7 +196,8 @@ class Renderer:
             return line((" waiting for the first numbers...", "muted"))
         left = session.view.learning(self._needs(pane)) * session.source.interval
         more = words.ordinary(session.view.hidden()) if pane.case is not None else ""
-        return line((f" {words.calm(session.view.watched(), left)}{more}", "muted"))
+        calm = words.calm(session.view.watched(), left, since_boot.said(session.view))
+        return line((f" {calm}{more}", "muted"))
 
     def _needs(self, pane: Pane) -> set[str]:
         """Return the hooks by which a pane is judged; the overview is by those of all."""

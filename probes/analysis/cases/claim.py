@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from probes.analysis.history import Figure
+from probes.model import Value
 from probes.units import Unit
 
 
@@ -31,6 +32,12 @@ class Who(NamedTuple):
     program: str | None = None
     rule: str | None = None
     rate: float = 0.0
+
+    @classmethod
+    def process(cls, comm: Value, pid: Value, rate: float) -> Self:
+        """Make one of what rows tell of a process; what is no text and no number is unknown."""
+        named = None if comm is None else str(comm)
+        return cls(named, pid if isinstance(pid, int) else None, rate=rate)
 
 
 class Where(NamedTuple):
@@ -69,6 +76,7 @@ class Claim:
     id: names the cause, the same at each tick: hook/place/what. what: a clause with its subject,
     "eth1 drops packets". does: the verb of it, as in "fails". share: of `of`, 0 to 1; None where
     that is not counted. now, usual: in `unit`, rates where that counts things; usual None: unknown.
+    since_boot: the usual is an average since boot, as the watch is too short to know better.
     since: Unix seconds, None: since before it was watched. struck: events a second that somebody
     waits for. own: ebpftop's own doing. pane, rows: where it is shown, the most telling row first;
     figure, key: its history. ties: what it has in common with other claims of the same cause; a
@@ -85,6 +93,7 @@ class Claim:
     share: float | None = None
     of: str = ""
     usual: float | None = None
+    since_boot: bool = False
     since: float | None = None
     struck: float = 0.0
     who: tuple[Who, ...] = ()

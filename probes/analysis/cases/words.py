@@ -9,6 +9,7 @@ from probes import units
 from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.log import Turn
+from probes.analysis.since_boot import rate
 from probes.model import Status
 from probes.units import Unit
 
@@ -83,23 +84,35 @@ def _seconds(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
 
 
-def calm(watched: float, unknown_for: float) -> str:
+def usual(finding: Finding) -> str:
+    """Return the usual value, and whether it is an average since boot; "" if it is not known."""
+    value, head = finding.usual, finding.case.head
+    if value is None:
+        return ""
+    return f"{rate(value)} since boot" if head.since_boot else amount(value, head.unit)
+
+
+def calm(watched: float, unknown_for: float, counters: str = "") -> str:
     """Say that nothing is wrong, and no more than is known.
 
-    watched: seconds. unknown_for: seconds until what is usual is known; 0: it is.
+    watched: seconds. unknown_for: seconds until what is usual is known; 0: it is. counters: what is
+    known of them since boot.
     """
     if unknown_for <= 0:
         return "ok: nothing is unusual here"
     known = f"what is usual is known in {_seconds(max(unknown_for, 1))}"
-    return f"watching for {_seconds(watched)}: nothing is failing outright; {known}"
+    said = [f"watching for {_seconds(watched)}: nothing is failing outright", known, counters]
+    return "; ".join(filter(None, said))
 
 
-def calm_after(watched: float, unknown_for: float) -> str:
+def calm_after(watched: float, unknown_for: float, counters: str = "") -> str:
     """Say the same when the watch has ended."""
     if unknown_for <= 0:
         return f"nothing is wrong: watched {_seconds(watched)}, and nothing was unusual"
     known = f"what is usual is known after {_seconds(max(unknown_for, 1))} more"
-    return f"nothing is wrong: watched {_seconds(watched)}; {known}"
+    return "; ".join(
+        filter(None, (f"nothing is wrong: watched {_seconds(watched)}", known, counters))
+    )
 
 
 def hidden(ordinary: int) -> str:
@@ -179,7 +192,8 @@ def line(finding: Finding, now: float) -> str:
     said = [head.what]
     if part := share(finding):
         of = f" of {finding.case.of}" if finding.case.share is not None and finding.case.of else ""
-        said.append(f"{part}{of}" if of else f"{part} the usual")
+        boot = " since boot" if head.since_boot else ""
+        said.append(f"{part}{of}" if of else f"{part} the usual{boot}")
     if finding.state is Progress.NOW:
         said.append(amount(finding.now, head.unit))
     elif finding.state is Progress.EASING:

@@ -15,7 +15,7 @@ from probes.hooks.drops.counters import CounterUnit
 from probes.hooks.drops.holders import LISTED, Port, of_socket
 from probes.hooks.drops.seen import SeenByPlace, SeenEntries, counted
 from probes.hooks.drops.traced import LOOPBACK, NO_ROUTE, TRAIT, Around, trait_of
-from probes.hooks.drops.ways import way_of
+from probes.hooks.drops.ways import OUT_NUMBER, way_of
 from probes.kernel import kallsyms
 from probes.model import Entries, Row
 from probes.toolkit.decode import packet_protocol
@@ -110,20 +110,26 @@ class TracedColumns:
         return self._texts.by_values(text, traits, reasons.of).raw
 
     def _held(self, merged: Arrays, texts: Arrays) -> tuple[Cells, Cells]:
-        """Return name and number of the process that holds the socket which a packet reached."""
+        """Return name and number of the process whose socket a packet reached, or was sent by."""
         here = (merged["netns"] == self._around.own) & (merged["port"] != 0)
-        at = np.flatnonzero(here & self._reached(merged, texts))
+        reached = self._reached(merged, texts)
+        at = np.flatnonzero(here & reached)
         ports, groups = self._ports(texts["protocol"][at], merged["port"][at])
         sums = groups.sums(merged["packets"][at]).tolist()
         holders = self._around.holders
         holders.look({p: n for p, n in zip(ports, sums, strict=True) if p[0] in LISTED})
-        owners = holders.of_all(ports)
+        out = np.flatnonzero(here & ~reached & (merged["way"] == OUT_NUMBER))
+        sent, senders = self._ports(texts["protocol"][out], merged["port"][out])
         pids, known = np.zeros(len(here), "i8"), np.zeros(len(here), bool)
         names = np.full(len(here), self._texts.of([""])[0])
-        if owners:
-            names[at] = self._texts.of([o.comm if o else "" for o in owners])[groups.of]
-            pids[at] = np.array([o.pid if o else 0 for o in owners], "i8")[groups.of]
-            known[at] = np.array([o is not None for o in owners], bool)[groups.of]
+        for places, owners, of in (
+            (at, holders.of_all(ports), groups.of),
+            (out, list(map(self._around.senders.of, sent)), senders.of),
+        ):
+            if owners:
+                names[places] = self._texts.of([o.comm if o else "" for o in owners])[of]
+                pids[places] = np.array([o.pid if o else 0 for o in owners], "i8")[of]
+                known[places] = np.array([o is not None for o in owners], bool)[of]
         return self._texts.coded(names), NumberCells(pids, known)
 
     def _reached(self, merged: Arrays, texts: Arrays) -> NDArray[np.bool_]:

@@ -93,7 +93,11 @@ HOOK = Hook(
             classes.class_of,
             label=True,
         ),
-        *holder("process that holds the socket, if there is only one", label=False),
+        *holder(
+            "process that holds the socket it was for, if there is only one; or that sent it, "
+            "if it sent nearly all of them",
+            label=False,
+        ),
         level(
             "counts",
             "Counts",

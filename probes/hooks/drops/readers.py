@@ -13,6 +13,7 @@ from probes.hooks.drops.counters import known_reasons
 from probes.hooks.drops.devices import Devices
 from probes.hooks.drops.holders import SocketHolders
 from probes.hooks.drops.seen import SeenByPlace, SeenDrops
+from probes.hooks.drops.senders import Senders
 from probes.hooks.drops.traced import Around, traced_rows
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.hooks.drops.ways import Forwarding
@@ -32,7 +33,8 @@ def open_traced(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         told, kept = known_reasons() if reasons else None, SeenDrops()
         untraced = Untraced(own, told, traced=True, forget=kept.forget)
         holders, forwarding = SocketHolders(), Forwarding()
-        around = Around(own, name_of, Devices(opening, own), holders, kept, forwarding)
+        senders, sent = Senders(own), opening.tables["senders"]
+        around = Around(own, name_of, Devices(opening, own), holders, senders, kept, forwarding)
         many, everything, others = TracedColumns(around), opening.tables["everything"], 0
 
         def read() -> Reading:
@@ -40,6 +42,7 @@ def open_traced(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             untraced.read()
             counted = everything.row((0,))
             entries = [table.entries() for table in tables]
+            senders.look(sent.rows())
             packets, rows, more = look(entries)
             # What the map threw out. Those that are no drops are among them.
             others = max(others, (counted[1] if counted else 0) - packets)

@@ -11,4 +11,5 @@ struct where {
 };
 enum trait { NOTHING, CLOSED, RST, GROUP, SYN }; /* with the way in the next byte */
 enum way { UNKNOWN, IN, CAME, THROUGH, OUT };
+struct sender { u32 netns, protocol, source, port; };
 struct slot { u64 packets; };

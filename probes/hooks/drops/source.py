@@ -7,6 +7,8 @@ from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import everything
 
 MAP_ENTRIES = 4096
+SENDERS = 1024
+"""Senders of what is dropped on its way out that are counted, at most."""
 
 TYPES = (
     "sk_buff",
@@ -54,7 +56,7 @@ def tracefs(*, reasons: bool = True) -> str:
 
 def _rows() -> str:
     rows = c_source(__file__, "rows.c") + everything()
-    return rows + c_source(__file__, "count.c", MAP_ENTRIES=MAP_ENTRIES)
+    return rows + c_source(__file__, "count.c", MAP_ENTRIES=MAP_ENTRIES, SENDERS=SENDERS)
 
 
 def _probed() -> str:

@@ -10,9 +10,11 @@ from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.devices import Device, Devices
 from probes.hooks.drops.holders import LISTED, Port, SocketHolders, of_socket
 from probes.hooks.drops.seen import Place, SeenByPlace, SeenDrops
+from probes.hooks.drops.senders import Senders
 from probes.hooks.drops.untraced import packets_row
-from probes.hooks.drops.ways import NO_WAY, Forwarding, way_of
+from probes.hooks.drops.ways import NO_WAY, OUT, Forwarding, way_of
 from probes.kernel import kallsyms
+from probes.kernel.procfs import Owner
 from probes.model import Flat, Row, Value
 from probes.toolkit.decode import packet_protocol
 from probes.units import DASH
@@ -30,13 +32,14 @@ class Around(NamedTuple):
     name_of: Callable[[int], str]
     devices: Devices
     holders: SocketHolders
+    senders: Senders
     seen: SeenDrops
     forwarding: Forwarding
 
 
 def traced_rows(found: list[Flat], around: Around) -> tuple[list[Row], SeenByPlace]:
     """Return the rows of a map's entries, and what was seen, by place."""
-    own, _, devices, holders, kept, forwarding = around
+    own, _, devices, holders, senders, kept, forwarding = around
     places = kallsyms.resolve({int(row[0]) for row in found})
     found = [_placed(row, places) for row in found]
     devices.look(_by_device(found, own))
@@ -68,14 +71,20 @@ def traced_rows(found: list[Flat], around: Around) -> tuple[list[Row], SeenByPla
         seen[entry] = at, packets + (seen[entry][1] if entry in seen else 0)
         if int(netns) == own and port:
             ports[key] = packet_protocol(int(protocol)), int(port)
-    ports = {
+    reached = {
         key: port
         for key, port in ports.items()
         if of_socket(str(key[1]), ways[key], str(key[0]), forwarding)
     }
-    holders.look(_by_port(rows, ports))
+    holders.look(_by_port(rows, reached))
+
+    def owner(key: tuple[Value, ...]) -> Owner | None:
+        if key in reached:
+            return holders.of(reached[key])
+        return senders.of(ports[key]) if key in ports and ways[key] == OUT else None
+
     traced = [
-        packets_row((*key[:3], n, *key[3:6]), key[6:], holders.of(ports.get(key)), ways[key])
+        packets_row((*key[:3], n, *key[3:6]), key[6:], owner(key), ways[key])
         for key, n in rows.items()
     ]
     return traced, kept.of(seen)

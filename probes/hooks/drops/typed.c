@@ -4,10 +4,12 @@ int dropped(u64 *ctx) {
     struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
     struct where key = {.location = ctx[1], .reason = REASON};
     place(&key, skb);
-    describe(&key, skb);
+    u32 source = describe(&key, skb), way = way_of(skb);
     if (key.trait != RST && closed(skb))
         key.trait = CLOSED;
-    key.trait |= way_of(skb) << 8;
+    key.trait |= way << 8;
+    if (way == OUT && source)
+        count_sender(&key, source);
     count(&key);
     return 0;
 }

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import clock_gettime_ns, monotonic_ns
 
-from probes.foreign import followers
-from probes.hooks.programs import attach_points, holders
-from probes.hooks.programs.holders import Holders, Rarely
+from probes.foreign import followers, holders
+from probes.foreign.holders import Holders, Rarely
+from probes.hooks.programs import attach_points
 from probes.kernel import bpf, objects
 from probes.kernel.objects import KernelProgram, Map, RunCounts
 from probes.point import PROGRAM_PREFIX

@@ -10,7 +10,9 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from probes.drop_rule import PROTOCOLS, DropRule
+from probes.foreign.program_holders import NOBODY
 from probes.model import Value
+from probes.sources.demo import programs
 
 Values = dict[str, Value]
 _RUN_NS = 180
@@ -131,6 +133,7 @@ def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:
     known: Values = {
         "ifindex": f.ifindex, "interface": f.interface, "program_id": f.id, "program": f.program,
         "mode": f.mode, "by": f.by, "seen": f.seen, "why": f.why, "parts": None, "to_cpus": 0,
+        "held_by": programs.held_by(f.id) or NOBODY,
         "packets": int(packets), "bytes": int(packets) * size if f.seen == "fexit" else None,
         "run_ns": int(packets) * _RUN_NS, "timed_runs": int(packets),
     }  # fmt: skip
@@ -146,6 +149,7 @@ def tc_values(f: Foreign, packets: float, size: int) -> Values:
     known: Values = {
         "ifindex": f.ifindex, "interface": f.interface, "direction": f.direction,
         "position": f.position, "program_id": f.id, "program": f.program, "at": f.at,
+        "held_by": programs.held_by(f.id) or NOBODY,
         "seen": f.seen, "why": f.why, "packets": int(packets),
         "bytes": int(packets) * size if f.seen == "fexit" else None, "ended": None,
         "run_ns": int(packets) * _RUN_NS, "timed_runs": int(packets),

@@ -87,6 +87,11 @@ PROGRAMS = (
 )  # fmt: skip
 
 
+def held_by(id: int) -> str:
+    """Return who holds a program; "": nobody."""
+    return next((p.held_by for p in PROGRAMS if p.id == id), "")
+
+
 def rows(
     runs: Mapping[int, float], missed: Mapping[int, float], seconds: float
 ) -> Iterator[dict[str, Value]]:

@@ -19,17 +19,7 @@ import pytest
 from probes.compile.bcc_worker import SITES
 from probes.hooks import catalogue
 from probes.model import Kind, Reach, TargetKind
-from tests.support.commands import (
-    COMMAND,
-    NOBODY,
-    ROOT,
-    ebpftop,
-    held,
-    left_of,
-    nobody_can_run,
-    readable_tree,
-    running,
-)
+from tests.support.commands import COMMAND, NOBODY, ROOT, ebpftop, held, left_of, running
 from tests.support.namespaces import as_json, namespace, run, send, veth
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -46,14 +36,6 @@ EVERYTHING = [
 def _inside() -> Iterator[None]:
     with namespace():
         yield
-
-
-@pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    if not nobody_can_run():
-        pytest.skip("an unprivileged user cannot run this Python")
-    with readable_tree() as tree:
-        yield tree
 
 
 def _document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -6,21 +6,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from probes.analysis.cases.judgement import needs
-from tests.support.commands import (
-    NOBODY,
-    ROOT,
-    ebpftop,
-    held,
-    left_of,
-    nobody_can_run,
-    readable_tree,
-    running,
-)
+from tests.support.commands import NOBODY, ROOT, ebpftop, held, left_of, running
 from tests.support.namespaces import namespace
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -66,12 +58,9 @@ def _status(told: dict[str, Any]) -> int:
     return 3 if told["blind"] else 0
 
 
-def test_without_privilege_what_is_not_read_is_said(holds: Any) -> None:
+def test_without_privilege_what_is_not_read_is_said(holds: Any, unprivileged: Path) -> None:
     """Never that nothing is wrong."""
-    if not nobody_can_run():
-        pytest.skip("an unprivileged user cannot run this Python")
-    with readable_tree() as tree:
-        done = ebpftop("findings", "--json", "--for", "1", before=NOBODY, cwd=tree)
+    done = ebpftop("findings", "--json", "--for", "1", before=NOBODY, cwd=unprivileged)
     told = json.loads(done.stdout)
     holds(told)
     blind = {one["hook"] for one in told["blind"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -102,13 +103,33 @@ def test_what_is_sent_on_has_none(modules: Modules) -> None:
         assert _holder(row) == ("", None)
 
 
-def test_what_goes_out_has_none(modules: Modules) -> None:
+def _goes_out(s: socket.socket) -> None:
+    for _ in range(N):
+        with pytest.raises(PermissionError):
+            s.sendto(b"x", (THERE, PORT))
+
+
+@pytest.mark.parametrize("rung", LADDER[:3])
+def test_what_goes_out_is_its_sender_s(modules: Modules, rung: str) -> None:
+    with _watched(modules, rung) as drops:
+        _filter("o", "output priority 0")
+        with closing(socket.socket(type=socket.SOCK_DGRAM)) as s:
+            _goes_out(s)
+            row = _row(drops)
+            until = time.monotonic() + 10  # a look for who has a socket is followed by a rest
+            while _holder(row) != ME and time.monotonic() < until:
+                time.sleep(0.1)
+                row = _row(drops)
+        assert row["way"] == "out"
+        assert _holder(row) == ME
+
+
+def test_what_goes_out_of_a_socket_that_has_gone_is_nobody_s(modules: Modules) -> None:
+    """Nor that of who listens at this port here."""
     with _watched(modules, LADDER[0]) as drops:
         _filter("o", "output priority 0")
         with closing(socket.socket(type=socket.SOCK_DGRAM)) as s:
-            for _ in range(N):
-                with pytest.raises(PermissionError):
-                    s.sendto(b"x", (THERE, PORT))
+            _goes_out(s)
         row = _row(drops)
         assert row["way"] == "out"
         assert _holder(row) == ("", None)

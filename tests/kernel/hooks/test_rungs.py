@@ -526,6 +526,22 @@ def test_queries_that_nobody_answers_are_late(
     record_property("count", 2)
 
 
+@_rungs("net-counters")
+def test_datagrams_for_nobody_are_in_the_kernel_s_counter(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Since its network namespace was made, which may be later than boot."""
+    attachment = attached("net-counters", rung)
+    with socket.socket(type=socket.SOCK_DGRAM) as s:
+        for _ in range(7):
+            s.sendto(b"x", ("127.0.0.1", 9))
+    row = find(values(attachment), counter="UdpNoPorts")
+    assert row["events"] == 7
+    assert 0 < row["age"] <= time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    assert row["since"] == "boot at the earliest"
+    record_property("count", 7)
+
+
 @_rungs("tcp-rtt")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_round_trips_of_old_and_new_connections(

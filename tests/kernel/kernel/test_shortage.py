@@ -15,9 +15,9 @@ import pytest
 
 from probes.compile import headers
 from probes.droprules import operator_sessions, tunnels
+from probes.foreign import holders
 from probes.foreign.names import ProgramNames
 from probes.hooks.drops import reasons
-from probes.hooks.programs import holders
 from probes.kernel import bpf, btf, capabilities, kallsyms, objects, pid_namespaces, procfs, tracefs
 from probes.kernel.cgroups import Paths
 from probes.kernel.procfs import SocketOwners

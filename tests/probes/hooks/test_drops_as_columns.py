@@ -13,6 +13,7 @@ from probes.hooks.drops.columns import TracedColumns
 from probes.hooks.drops.counters import ALL
 from probes.hooks.drops.holders import Port, SocketHolders
 from probes.hooks.drops.seen import SeenByPlace, SeenDrops
+from probes.hooks.drops.senders import Senders
 from probes.hooks.drops.traced import Around, traced_rows
 from probes.hooks.drops.ways import Forwarding
 from probes.kernel import kallsyms
@@ -60,7 +61,9 @@ class _Holders(SocketHolders):
 
 def _around() -> Around:
     devices: Any = _Devices()
-    return Around(OWN, REASONS.__getitem__, devices, _Holders(), SeenDrops(), Forwarding())
+    senders = Senders(OWN)
+    senders._held = {("tcp", 443): Owner(9, "curl"), ("udp", 443): Owner(9, "curl")}
+    return Around(OWN, REASONS.__getitem__, devices, _Holders(), senders, SeenDrops(), Forwarding())
 
 
 def _layouts() -> tuple[StructLayout, StructLayout]:

@@ -44,6 +44,7 @@ NOT_NEEDED = {
     "errnos": "names the most frequent errno; errors are counted beside it",
     "owners": "who made a socket: who holds it is asked anew where it is not known",
     "strangers": "sockets to be asked for: one comes again with its next packet",
+    "senders": "who sent least is not named, nor looked for: only who sent nearly all of it is",
     "versions": "what a process was told last, or a dash",
     "stacks": "a stack that was not kept says so in its row",
     "totals": "an entry for each target, made when it is attached, or that is refused",

@@ -37,6 +37,7 @@ def test_a_finding_has_every_field_that_is_promised() -> None:
         "of": "packets received",
         "now": 7800.0,
         "usual": 0.5,
+        "usual_since": "watch",
         "peak": 9000.0,
         "unit": "packets/s",
         "since": WATCHED + 10,

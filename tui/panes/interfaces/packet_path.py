@@ -160,6 +160,9 @@ def _program(one: PathProgram, width: int) -> Iterator[Line]:
     )  # fmt: skip
     for text in wrap(label(row["why"] or ""), max(width - 26, 20)):
         yield line((" " * 24, ""), (text, "muted"))
+    if held := row.values.get("held_by"):
+        for text in wrap(label(f"held by {held}"), max(width - 26, 20)):
+            yield line((" " * 24, ""), (text, "muted"))
     if row.values.get("parts"):
         yield line((" " * 24, ""), (label(f"dispatches to {row['parts']}"), "muted"))
     yield line(("    per second  ", "muted"), *_counts(row, rates=True))

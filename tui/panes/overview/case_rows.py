@@ -56,6 +56,8 @@ def lead(finding: Finding) -> tuple[str, Sequence[object]]:
 def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     case, head = finding.case, finding.case.head
     usual = amount(view, finding.usual, head.unit)
+    if head.since_boot:
+        usual = words.usual(finding)
     cells: dict[str, Value] = {
         "what": label(head.what),
         "where": titles.get(head.pane, ""),
@@ -68,7 +70,7 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     }
     if finding.state is not Progress.OVER:
         cells |= {"now": finding.now, "now_text": amount(view, finding.now, head.unit)}
-        cells |= {"usual": finding.usual, "usual_text": usual}
+        cells |= {"usual": finding.usual, "usual_text": usual.partition(" ")[0]}
     if finding.state is Progress.NOW:
         cells |= {"share": case.share or 0.0, "share_text": words.share(finding)}
     if finding.state is Progress.EASING:

@@ -1,4 +1,4 @@
-"""One file for each kind of trouble; `DETECTORS` has them all."""
+"""One file or one folder for each kind of trouble; `DETECTORS` has them all."""
 
 from __future__ import annotations
 

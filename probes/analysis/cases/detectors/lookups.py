@@ -18,7 +18,6 @@ from probes.analysis.cases.drops_by_port import dropped_to
 from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
 from probes.arrays import np
-from probes.model import Value
 from probes.units import Unit
 
 SERVERS, LOOKUPS = "name-servers", "dns"
@@ -46,24 +45,31 @@ def _found(facts: Facts) -> Sequence[Claim]:
     return claims[:MOST]
 
 
+def _groups(
+    facts: Facts, hook: str, by: str, wrong: str
+) -> Iterator[tuple[Attempts, Sequence[int]]]:
+    """Yield the rows of each server or process, those with most that went wrong of late first."""
+    snapshots = facts.of(hook)
+    if len(snapshots) != 1 or not snapshots[0].rows or snapshots[0].interval is None:
+        return
+    attempts = Attempts(facts, snapshots[0])
+    went_wrong = attempts.recent(wrong)
+    if not went_wrong.any():
+        return
+    number = attempts.groups(by)
+    sums = np.bincount(number, went_wrong)
+    for one in np.argsort(-sums, kind="stable")[:MOST].tolist():
+        if sums[one]:
+            yield attempts, np.flatnonzero(number == one).tolist()
+
+
 # -- name servers ------------------------------------------------------------------------------
 
 
 def _servers(facts: Facts) -> Iterator[Claim]:
-    snapshots = facts.of(SERVERS)
-    if len(snapshots) != 1 or not snapshots[0].rows or snapshots[0].interval is None:
-        return
-    queries = Attempts(facts, snapshots[0])
-    late = queries.recent("late")
-    if not late.any():
-        return
-    by_server = queries.groups("server")
-    sums = np.bincount(by_server, late)
-    for number in np.argsort(-sums, kind="stable")[:MOST].tolist():
-        if sums[number]:
-            claim = _server(facts, queries, np.flatnonzero(by_server == number).tolist())
-            if claim is not None:
-                yield claim
+    for queries, rows in _groups(facts, SERVERS, "server", "late"):
+        if (claim := _server(facts, queries, rows)) is not None:
+            yield claim
 
 
 def _server(facts: Facts, queries: Attempts, rows: Sequence[int]) -> Claim | None:
@@ -127,21 +133,12 @@ def _askers(queries: Attempts, rows: Sequence[int]) -> list[Who]:
 
 
 def _lookups(facts: Facts) -> Iterator[Claim]:
-    snapshots = facts.of(LOOKUPS)
-    if len(snapshots) != 1 or not snapshots[0].rows or snapshots[0].interval is None:
-        return
-    lookups = Attempts(facts, snapshots[0])
-    failed = lookups.recent("failed")
-    if not failed.any():
-        return
-    by_name = lookups.groups("comm")
-    sums = np.bincount(by_name, failed)
-    for number in np.argsort(-sums, kind="stable")[:MOST].tolist():
-        rows = np.flatnonzero(by_name == number)
-        bad = rows[failed[rows] > 0][:64].tolist()
+    for lookups, rows in _groups(facts, LOOKUPS, "comm", "failed"):
+        failed = lookups.recent("failed")
+        bad = [n for n in rows if failed[n] > 0][:64]
         errors = lookups.values("error", bad)
         bad = [n for n, error in zip(bad, errors, strict=True) if error in _OF_SERVER]
-        if bad and (claim := _lookup(lookups, rows.tolist(), bad)) is not None:
+        if bad and (claim := _lookup(lookups, rows, bad)) is not None:
             yield claim
 
 
@@ -168,16 +165,12 @@ def _lookup(lookups: Attempts, rows: Sequence[int], bad: Sequence[int]) -> Claim
         share=share,
         of=f"look-ups by {comm}",
         struck=rate,
-        who=(_who(comm, pid, rate),),
+        who=(Who.process(comm, pid, rate),),
         evidence=(Evidence(LOOKUPS, f"{host}: {error} after {units.duration(mean)}", mean),),
         next=(f"getent ahosts {host}",),
         rows=tuple(ClaimedRow(LOOKUPS, lookups.key(n)) for n in bad[:8]),
         ties=frozenset({("process", comm, pid)}),
     )
-
-
-def _who(comm: Value, pid: Value, rate: float) -> Who:
-    return Who(str(comm), pid if isinstance(pid, int) else None, rate=rate)
 
 
 DETECTOR = Detector("lookups", (SERVERS,), _claims, (LATE,))

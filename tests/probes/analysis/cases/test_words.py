@@ -28,6 +28,13 @@ def test_ok_is_said_where_it_is_known(watched: float, unknown_for: float, said: 
     assert words.calm(watched, unknown_for) == said
 
 
+def test_counters_are_known_since_boot_until_the_rest_is() -> None:
+    counters = "counters are as since boot"
+    assert words.calm(3.0, 12.0, counters).endswith(f"is known in 12 s; {counters}")
+    assert words.calm(30.0, 0.0, counters) == "ok: nothing is unusual here"
+    assert words.calm_after(3.0, 12.0, counters).endswith(f"after 12 s more; {counters}")
+
+
 def test_a_watch_that_has_ended_says_how_long_it_was() -> None:
     said = words.calm_after(3.0, 12.0)
     assert said == "nothing is wrong: watched 3 s; what is usual is known after 12 s more"

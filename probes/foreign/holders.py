@@ -21,7 +21,7 @@ from probes.kernel.objects import fd_field
 from probes.units import printable
 
 T = TypeVar("T")
-_PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bpf-link")
+PROGRAM, LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bpf-link")
 _EVENT = "anon_inode:[perf_event]"
 MOST_PINS = 10_000
 """Files and folders below one bpffs that are read, at the most."""
@@ -80,14 +80,19 @@ def held() -> Holders:
             break
         for program, where in dict.fromkeys(_of_process(pid)):
             who = by.setdefault(program, [])
-            name = f"{printable(procfs.comm(pid) or '?')}({pid})"
+            name = process_name(pid)
             if name not in who:
                 who.append(name)
             if where and where not in events.setdefault(program, []):
                 events[program].append(where)
-    for program, path in _pins():
-        by.setdefault(program, []).append(f"pin {printable(path)}")
+    for program, name in pins():
+        by.setdefault(program, []).append(name)
     return Holders(_steady(by), _steady(events))
+
+
+def process_name(pid: int) -> str:
+    """Return "comm(pid)"."""
+    return f"{printable(procfs.comm(pid) or '?')}({pid})"
 
 
 def _steady(found: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
@@ -100,7 +105,7 @@ def _of_process(pid: int) -> Iterator[tuple[int, str]]:
     By others).
     """
     for fd, kind in procfs.fds(pid):
-        if kind == _PROGRAM or kind in _LINKS:
+        if kind == PROGRAM or kind in LINKS:
             program = fd_field(f"/proc/{pid}/fdinfo/{fd}", "prog_id")
             if program:
                 yield program, ""
@@ -122,8 +127,8 @@ def _at_event(pid: int, fd: int) -> Iterator[tuple[int, str]]:
     yield at.program, f"{kind} {printable(at.name)}{offset}"
 
 
-def _pins() -> Iterator[tuple[int, str]]:
-    """Return (program, path) of pinned programs and pinned links of programs."""
+def pins() -> Iterator[tuple[int, str]]:
+    """Yield (program, "pin PATH") of pinned programs and pinned links of programs."""
     for mount in procfs.mounts("bpf"):
         for path in _files(mount):
             try:
@@ -134,10 +139,10 @@ def _pins() -> Iterator[tuple[int, str]]:
                 continue  # a map's own file of text, or not for us
             try:
                 kind = os.readlink(f"/proc/self/fd/{fd}")
-                if kind == _PROGRAM or kind in _LINKS:
+                if kind == PROGRAM or kind in LINKS:
                     program = fd_field(f"/proc/self/fdinfo/{fd}", "prog_id")
                     if program:
-                        yield program, path
+                        yield program, f"pin {printable(path)}"
             finally:
                 os.close(fd)
 

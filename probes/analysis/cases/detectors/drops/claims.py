@@ -1,0 +1,132 @@
+"""Claims of lost packets, one for each cause and place: with who, which ports, and errnos."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
+from heapq import nlargest
+
+from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Where, Who
+from probes.analysis.cases.detectors.drops.by_cause import LOST
+from probes.analysis.cases.detectors.drops.harm import seen_at, severity_of, share_of
+from probes.analysis.cases.detectors.drops.interfaces import Links
+from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
+from probes.analysis.cases.drop_causes import (
+    ACCEPT,
+    NO_CARRIER,
+    DropPlace,
+    described,
+    knobs,
+    next_steps,
+    said,
+)
+from probes.analysis.cases.drop_claim import (
+    TIED,
+    Ports,
+    drop_claim,
+    main_port,
+    ports_of,
+    tied_ports,
+)
+from probes.analysis.classes import DropClass
+from probes.analysis.facts import Facts
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.units import DASH
+
+_ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
+_MOST_WHO = 3
+"""Processes, and sentences of evidence, of a claim."""
+CALLERS, _ACCEPTS = "syscall-processes", ("accept", "accept4")
+
+
+def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
+    """Return a claim of what is lost; None: too little of all that comes."""
+    ports = ports_of(lost.rows)
+    place = lost.place
+    if place.port is None:
+        protocol, port = main_port(ports, lost.rate)
+        place = place._replace(protocol=protocol, port=port)
+    share, of = share_of(lost, links)
+    who = _who(lost.rows)
+    verdict = facts.verdict(LOST, lost.key)
+    severity = severity_of(lost, place, share, held=bool(who))
+    if severity is None:
+        # Little of all may be all of a service: said if it is new, or what is usual is not known.
+        new = verdict.usual is not None or facts.learning(("drops",))
+        if not (who and new and lost.drop_class is DropClass.REFUSAL):
+            return None
+        severity = Gravity.NOTICE
+    failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
+    errors = [errno for *_, errno in failing[:1]]
+    at = place.at if place.at != DASH else seen_at(lost.rows)
+    claim = drop_claim(
+        claim_id(place, lost.cause),
+        severity,
+        ": ".join([_what(lost, place, several=bool(ports)), *errors]),
+        lost.rate or lost.waiting,
+        share=share,
+        of=of,
+        who=who,
+        where=Where(
+            None if at == DASH else at.partition(" (netns ")[0],
+            place.netns,
+            lost.stage,
+            place.port,
+        ),
+        evidence=lost.texts[:_MOST_WHO],
+        next=next_steps(lost.cause, place),
+        rows=(*links.rows(at), *(ClaimedRow("drops", row.key) for row in lost.rows)),
+        ties={*_tied(lost, ports), *failing},
+        depth=described(lost.cause).depth,
+    )
+    return replace(
+        claim,
+        usual=verdict.usual if verdict.since is not None else facts.usual(LOST, lost.key),
+        since=verdict.since if verdict.usual is not None else None,
+        knobs=knobs(lost.cause, place),
+        figure=LOST,
+        key=lost.key,
+    )
+
+
+def _tied(lost: Lost, ports: Ports) -> Iterator[Hashable]:
+    """Yield the ports that make much of it, or all if all that is sent there is lost; an errno."""
+    yield from tied_ports(ports, 0.0 if lost.cause in _ALL_LOST else TIED * lost.rate)
+    errno = described(lost.cause).errno
+    if errno and not lost.place.netns:
+        yield "errno", "connect", errno
+
+
+def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
+    """Return how the accepts of a queue's own process fail: then nobody empties it."""
+    pids = {one.pid for one in who}
+    return [
+        ("errno", str(s.id.target), str(row["errno"]))
+        for s in facts.of(CALLERS)
+        if s.id.target in _ACCEPTS
+        for row in s.rows
+        if row["pid"] in pids and row.rate("failures")
+    ]
+
+
+def _what(lost: Lost, place: DropPlace, *, several: bool) -> str:
+    if lost.waiting and lost.cause == ACCEPT and lost.waiting <= lost.room:
+        return f"accept queue of {place.service} stands"
+    if not several or place.port is not None or lost.number == 1:
+        return said(lost.cause, place)
+    if lost.cause == "NO_SOCKET":
+        return f"nobody listens at {lost.number} ports of {place.named}"
+    return f"{said(lost.cause, place)}, {lost.number} ports"
+
+
+def _who(rows: Iterable[SnapshotRow]) -> tuple[Who, ...]:
+    """Return the processes that hold the sockets, those that lose most first."""
+    found: dict[tuple[str, int | None], float] = {}
+    for row in rows:
+        comm = row.stored.get("comm")
+        if comm and comm != DASH:
+            pid = row.stored.get("pid")
+            key = str(comm), pid if isinstance(pid, int) else None
+            found[key] = found.get(key, 0) + row.rate("packets")
+    most = nlargest(_MOST_WHO, found.items(), key=lambda one: one[1])
+    return tuple(Who(comm, pid, rate=rate) for (comm, pid), rate in most)

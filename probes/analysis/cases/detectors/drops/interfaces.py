@@ -1,0 +1,45 @@
+"""The interfaces at which packets are lost, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from probes.analysis.cases.claim import ClaimedRow
+from probes.analysis.droppers import ELSEWHERE
+from probes.analysis.facts import Facts
+from probes.analysis.freed import NOWHERE
+from probes.analysis.many import rows_of
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.units import DASH
+
+_DOWN = frozenset({"down", "lowdown", "gone", "dormant"})
+
+
+def is_down(link: SnapshotRow) -> bool:
+    """Return whether an interface sends nothing."""
+    return link.stored["state"] in _DOWN
+
+
+class Links:
+    """Interfaces by name."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._rows = {str(row.stored["interface"]): row for row in rows_of(facts, "interfaces")}
+
+    def get(self, name: str) -> SnapshotRow | None:
+        return self._rows.get(name)
+
+    def rows(self, name: str) -> Iterator[ClaimedRow]:
+        """Yield the row of the pane that an interface is shown in."""
+        if (row := self._rows.get(name)) is not None:
+            yield ClaimedRow("interfaces", row.key)
+        else:
+            yield ClaimedRow("interfaces", (ELSEWHERE, NOWHERE if name == DASH else name))
+
+    def received(self) -> float:
+        """Return what all of them receive a second."""
+        return sum([row.rate("rx_packets") for row in self._rows.values()])
+
+    def down(self, name: str) -> bool:
+        row = self._rows.get(name)
+        return row is not None and is_down(row)

@@ -1,0 +1,64 @@
+"""Programs where they are attached: how, at which stage, whose, and what is freed for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from probes.analysis.cases.claim import Who
+from probes.analysis.droppers import Dropper
+from probes.analysis.facts import Facts
+from probes.analysis.freed import losses
+from probes.analysis.many import rows_of
+from probes.analysis.snapshot_row import SnapshotRow
+
+DEPTH = 3
+"""As `Claim.depth`: a program's."""
+
+
+class AttachedProgram(NamedTuple):
+    """A program where it is attached, and what it drops. hook: the one that has its row."""
+
+    hook: str
+    row: SnapshotRow
+    dropper: Dropper
+
+
+def came_to(row: SnapshotRow, link: SnapshotRow) -> float:
+    """Return what must have come to it, where its runs are not counted."""
+    sent = row.stored.get("direction") == "egress"
+    return link.rate("tx_packets" if sent else "rx_packets")
+
+
+def way_of(sits: AttachedProgram) -> str:
+    """Return how it is attached: "native", "ingress"."""
+    return str(sits.row["mode" if sits.hook == "xdp-programs" else "direction"])
+
+
+def stage_of(sits: AttachedProgram) -> str:
+    return "xdp" if sits.hook == "xdp-programs" else f"tc-{sits.row['direction']}"
+
+
+def holders(facts: Facts, row: SnapshotRow) -> Iterator[Who]:
+    """Yield the processes that hold it, where that is known."""
+    for held in facts.rows("programs"):
+        if held.stored["id"] == row["program_id"]:
+            for name in str(held.stored.get("held_by") or "").split(", "):
+                comm, _, pid = name.removesuffix(")").rpartition("(")
+                if comm and pid.isdigit():
+                    yield Who(comm, int(pid))
+
+
+def next_steps(row: SnapshotRow, name: str) -> tuple[str, ...]:
+    """Return the commands that tell more of a program. name: the interface's."""
+    return f"bpftool prog show id {row['program_id']}", f"bpftool net show dev {name}"
+
+
+def freed_for(facts: Facts, name: str, layer: str) -> list[SnapshotRow]:
+    """Return the rows of what the kernel freed on a program's behalf. layer: XDP, TC."""
+    return [
+        row
+        for loss in losses(rows_of(facts, "drops"))
+        if loss.layer == layer and loss.interface == name
+        for row in loss.rows
+    ]

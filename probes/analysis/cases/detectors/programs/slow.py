@@ -1,0 +1,49 @@
+"""Claims of programs that hold up each packet."""
+
+from __future__ import annotations
+
+from probes import units
+from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
+from probes.analysis.cases.detectors.programs.attached import (
+    DEPTH,
+    AttachedProgram,
+    holders,
+    next_steps,
+    stage_of,
+    way_of,
+)
+from probes.analysis.facts import Facts
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.units import Unit
+
+SLOW_NS, BUSY = 10_000.0, 0.02
+"""Time for a packet, and share of one CPU, from which a program holds packets up."""
+
+
+def slow_claim(
+    facts: Facts, link: SnapshotRow, sits: AttachedProgram, taken: float, busy: float
+) -> Claim:
+    """Return a claim of a program that holds up each packet. taken: ns. busy: of one CPU."""
+    row, one, name = sits.row, sits.dropper, str(link.stored["interface"])
+    time = units.show(taken, Unit.NS)
+    text = (
+        f"{time} a packet, {units.count(one.rate)} packets/s, {units.percent(100 * busy)} of a CPU"
+    )
+    return Claim(
+        id=f"{sits.hook}/{name}/{row['program'] or one.name}/slow",
+        severity=Gravity.ALARM,
+        what=f"{one.where} {one.name} takes {time} a packet",
+        now=taken,
+        unit=Unit.NS,
+        pane="interfaces",
+        share=busy,
+        of="one CPU",
+        struck=one.rate,
+        who=(Who(program=one.name, rate=one.rate), *holders(facts, row)),
+        where=Where(name, stage=stage_of(sits)),
+        evidence=(Evidence(sits.hook, f"{text}, at {name} ({way_of(sits)})", taken),),
+        next=next_steps(row, name),
+        rows=(ClaimedRow("interfaces", link.key), ClaimedRow(sits.hook, row.key)),
+        ties=frozenset({("program", one.name)}),
+        depth=DEPTH - 1,
+    )
