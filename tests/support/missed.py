@@ -26,11 +26,16 @@ def entries(fd: int, wanted: Callable[[bytes], bool] = lambda _: True) -> Entrie
 
 
 def taken(fd: int, wanted: Callable[[bytes], bool]) -> Entries:
-    """The same, which are not there any more."""
-    found = entries(fd, wanted)
-    for key in found:
+    """The same, which are not there any more; those that end meanwhile are not among them."""
+    return {key: value for key, value in entries(fd, wanted).items() if _took(fd, key)}
+
+
+def _took(fd: int, key: bytes) -> bool:
+    try:
         bpf.map_delete(fd, key)
-    return found
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def put(fd: int, found: Entries) -> None:
