@@ -241,12 +241,15 @@ def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Re
     elif result.seconds > LIMIT:
         wrong.append("slow")
     early = {-getattr(signal, f"SIG{n}") for n in ENDING} if case.moment == "attaching" else set()
+    if b"Fatal Python error: init_" in child.output:
+        early |= {1}  # Python had not begun to run anything
     if result.status is not None and result.status not in wanted | early:
         wrong.append(f"status {result.status}")
-    before_us = b"KeyboardInterrupt" in child.output and b"launcher.py" not in child.output
-    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
-        wrong.append("traceback")
     wrong += child.left_on_terminal()
+    before_us = not re.search(rb'File "[^"]*/(ebpftop|tui|probes)/[^"]*\.py"', child.output)
+    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
+        last = child.output.split()[-20:]
+        wrong.append(f"traceback: {b' '.join(last).decode(errors='replace')}")
     if result.status is not None:
         wrong += _attached(held)
     return wrong

@@ -5,22 +5,26 @@ and `themes` below it: other projects on PyPI, or on PYTHONPATH, may have those 
 After an editable install they are in the checkout.
 """
 
-from __future__ import annotations
+# Built in, as `signal` is not, nor __future__: an interrupt meets no import of ours.
+import _signal  # type: ignore[import-not-found]
+
+if __name__ == "ebpftop" and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `leaving` acts on it: no traceback
 
 import gc
 import os
-import signal
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 ROOM = 144
 """Address space in MB that must be free at start; most of it is never used."""
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Run `ebpftop` and end the process, whatever its threads are doing."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `leaving` acts on it: no traceback
     _need_room()
     gc.set_threshold(50_000, 20, 20)  # what is imported is no garbage: a tenth of the start
     from pathlib import Path  # only now: it takes its time

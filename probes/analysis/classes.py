@@ -138,10 +138,10 @@ REASONS: Mapping[str, Meaning] = {
     **_all(
         DropClass.REFUSAL,
         {
-            "NO_SOCKET": "Nobody listens on the port.",
-            "UdpNoPorts": "Nobody listens on the UDP port.",
-            "Udp6NoPorts": "Nobody listens on the UDP port.",
-            "UdpLiteNoPorts": "Nobody listens on the UDP-Lite port.",
+            "NO_SOCKET": "Nothing listens on the port.",
+            "UdpNoPorts": "Nothing listens on the UDP port.",
+            "Udp6NoPorts": "Nothing listens on the UDP port.",
+            "UdpLiteNoPorts": "Nothing listens on the UDP-Lite port.",
             "IpInUnknownProtos": "Nothing here handles this IP protocol.",
             "Ip6InUnknownProtos": "Nothing here handles this IP protocol.",
             "TcpExtIPReversePathFilter": "The reply would leave by another interface (rp_filter).",
@@ -236,7 +236,7 @@ _LATE = Meaning(DropClass.ORDINARY, "A late segment of a connection that was clo
 _MEMBERSHIP = Meaning(DropClass.ORDINARY, "A multicast membership message that was processed.")
 _NO_MEMBER = Meaning(DropClass.ORDINARY, "Multicast for a group that nobody here has joined.")
 _TO_ALL = Meaning(DropClass.ORDINARY, "A broadcast or multicast that nobody here listens for.")
-_NOBODY = Meaning(DropClass.REFUSAL, "Nobody listens on the port, or the segment came too late.")
+_NOBODY = Meaning(DropClass.REFUSAL, "Nothing listens on the port, or the segment came too late.")
 
 PLACES: Mapping[str, Meaning] = {
     **dict.fromkeys(
@@ -330,6 +330,7 @@ COUNTERS: Mapping[str, Meaning] = {
             "TcpExtListenOverflows": "The queue of connections to be accepted was full.",
             "TcpExtTCPReqQFullDrop": "The queue of connection requests was full.",
             "TcpExtTCPBacklogDrop": "Too many packets waited for a socket that was in use.",
+            "ConntrackDrop": "Connection tracking had no entry left (nf_conntrack_max).",
             "UdpInErrors": "The socket's buffer was full, or the checksum wrong.",
             "Udp6InErrors": "The socket's buffer was full, or the checksum wrong.",
             "UdpSndbufErrors": "There was no room to send the datagram.",

@@ -303,6 +303,17 @@ def softnet_dropped() -> int:
     return _softnet(_read(_NET + "softnet_stat"))
 
 
+def conntrack_dropped() -> int:
+    """Return the packets that connection tracking dropped; 0 on a kernel without it.
+
+    That is nearly always for want of an entry. Of this thread's network namespace.
+    """
+    head, *lines = _read(_NET + "stat/nf_conntrack").splitlines() or [""]
+    names = head.split()
+    at = names.index("drop") if "drop" in names else 0
+    return sum([int(line.split()[at], 16) for line in lines]) if at else 0
+
+
 _PROTOCOLS = {
     ("in", "ipv4", "all"): "IpInReceives",
     ("out", "ipv4", "all"): "IpOutRequests",

@@ -16,7 +16,7 @@ STORY = Story(
     tool="nstat UdpNoPorts",
     happened=lambda _: counters.nstat("UdpNoPorts"),
     expected=Expected(
-        what=r"NO_SOCKET|no (socket|listener)|nobody listens", who=r"8125", where="eth1|8125",
+        what=r"NO_SOCKET|no (socket|listener)|nothing listens", who=r"8125", where="eth1|8125",
         belongs="eth1|no device|UDP",
     ),
     least=50,

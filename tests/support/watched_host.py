@@ -97,6 +97,8 @@ def _nothing(column: Column) -> Value:
 def _sum(before: Value, more: Value) -> Value:
     if isinstance(before, tuple) and isinstance(more, tuple):
         return tuple([a + b for a, b in zip(before, more, strict=True)])
+    if before is None and more is None:
+        return None  # it is not counted there
     assert isinstance(before, int | float)
     assert isinstance(more, int | float)
     return before + more

@@ -10,12 +10,16 @@ from probes.model import HookId, State
 from tui.screen.place import Place
 from tui.session.session import Session
 
-MIN_LEASE_SECONDS = 10.0
-"""Seconds for which what a pane wants stays attached at least."""
+KEPT_SECONDS = 10.0
+"""Seconds for which what a pane has wanted stays attached."""
+MOST_WANTED = 3
+"""Hooks that are attached at once because the pane wants them."""
 
 
 class Leases:
     """At most one hook for each reason: "detail", while one is open, and "pane".
+
+    And a few that the pane wants for what they tell of what is wrong.
 
     carry_out: runs what may fail, and shows what has changed.
     """
@@ -28,7 +32,7 @@ class Leases:
     ) -> None:
         self._session, self._place, self._carry_out = session, place, carry_out
         self._held: dict[str, HookId] = {}
-        self._wanted = 0.0
+        self._wanted: dict[HookId, float] = {}
 
     def borrow(self, why: str, id: HookId, *, unasked: bool = False) -> None:
         """Attach what is needed until it is given back, unless it was attached already.
@@ -50,20 +54,28 @@ class Leases:
     def give_back(self, *reasons: str) -> None:
         """Detach what was borrowed for these reasons."""
         for why in reasons:
-            id = self._held.pop(why, None)
-            if id is not None and self._session.live.status(id).state is not State.ATTACHING:
-                self._carry_out(self._session.collector.control.detach(id, quiet=True))
+            self._return(why)
+        if "pane" in reasons:
+            for id in self._wanted:
+                self._return(str(id))
+            self._wanted.clear()
+
+    def _return(self, why: str) -> None:
+        id = self._held.pop(why, None)
+        if id is not None and self._session.live.status(id).state is not State.ATTACHING:
+            self._carry_out(self._session.collector.control.detach(id, quiet=True))
 
     def tend(self) -> None:
-        """Attach what the pane wants now, and detach what it wanted before; not too often."""
-        pane, session = self._place.pane, self._session
+        """Attach what the pane wants now, and detach what it has not wanted for a while."""
+        pane, session, now = self._place.pane, self._session, time.monotonic()
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
-        if time.monotonic() - self._wanted < MIN_LEASE_SECONDS:
-            return
         want = pane.wants(session.live)
-        if want != self._held.get("pane"):
-            self._wanted = time.monotonic()
-            self.give_back("pane")
-            if want is not None:
-                self.borrow("pane", want, unasked=True)
+        for id in [id for id, last in self._wanted.items() if now - last >= KEPT_SECONDS]:
+            if id != want:
+                del self._wanted[id]
+                self._return(str(id))
+        if want is not None and (want in self._wanted or len(self._wanted) < MOST_WANTED):
+            if want not in self._wanted:
+                self.borrow(str(want), want, unasked=True)
+            self._wanted[want] = now

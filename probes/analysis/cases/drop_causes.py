@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from probes.units import DASH
 
+CONNTRACK = "CONNTRACK"
 ACCEPT, REQUEST = "ACCEPT_QUEUE", "REQUEST_QUEUE"
 """Queues of a listener: of connections to be accepted, and of those that are not complete yet."""
 NO_CARRIER = "NO_CARRIER"
@@ -37,7 +38,7 @@ class DropCause(NamedTuple):
 
 _BUFFER = ("net.core.rmem_max", "net.core.rmem_default")
 _SUM = DropCause(
-    "wrong checksums come by {at}",
+    "packets with wrong checksums arrive at {at}",
     ("ethtool -k {at}", "tcpdump -vni {at} -c 5"),
 )
 _QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
@@ -47,6 +48,11 @@ _NO_ROUTE_OUT = _ROUTE._replace(depth=ABSENT_DEPTH, errno="ENETUNREACH")
 CAUSES: Mapping[str, DropCause] = {
     "NETFILTER_DROP": DropCause(
         "firewall drops {what} at {at}", ("nft list ruleset",), depth=RULE_DEPTH
+    ),
+    CONNTRACK: DropCause(
+        "connection tracking is full: {what} dropped at {at}",
+        ("sysctl net.netfilter.nf_conntrack_count", "conntrack -S"),
+        ("net.netfilter.nf_conntrack_max",), depth=RULE_DEPTH,
     ),
     "BPF_CGROUP_EGRESS": DropCause(
         "cgroup BPF program drops {what}", ("bpftool cgroup tree",), depth=RULE_DEPTH
@@ -93,16 +99,16 @@ CAUSES: Mapping[str, DropCause] = {
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
     "PACKET_SOCK_ERROR": DropCause("a capture at {at} loses packets", ("ss -0p",)),
-    "QUEUE_PURGE": DropCause("queues at {at} are freed, not read"),
-    "UdpInErrors": DropCause("sockets do not take datagrams", ("nstat -az Udp*",)),
+    "QUEUE_PURGE": DropCause("queues at {at} are discarded unread"),
+    "UdpInErrors": DropCause("sockets cannot take datagrams", ("nstat -az Udp*",)),
     "UdpSndbufErrors": DropCause(
         "no room to send datagrams", ("ss -umpa",), ("net.core.wmem_max",)
     ),
     "NO_SOCKET": DropCause(
-        "nobody listens at {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
+        "nothing listens on {port}", ("ss -lntup 'sport = :{number}'",), depth=ABSENT_DEPTH
     ),
     "NEIGH_FAILED": DropCause(
-        "next hop at {at} does not answer", ("ip neigh show dev {at}",)
+        "next hop at {at} does not answer", ("ip neigh show dev {at}",), errno="EHOSTUNREACH"
     ),
     NO_CARRIER: DropCause(
         "{at} is down: no carrier",
@@ -115,7 +121,7 @@ CAUSES: Mapping[str, DropCause] = {
         ("net.ipv4.conf.{at}.rp_filter", "net.ipv4.conf.all.rp_filter"), depth=RULE_DEPTH,
     ),
     "VXLAN_VNI_NOT_FOUND": DropCause(
-        "unknown VXLAN comes by {at}", ("ip -d link show type vxlan",)
+        "VXLAN of an unknown VNI arrives at {at}", ("ip -d link show type vxlan",)
     ),
     "CPU_BACKLOG": DropCause(
         "CPU backlog of received packets is full", ("cat /proc/net/softnet_stat",),
@@ -148,6 +154,7 @@ _COUNTERS = {
     "TcpExtTCPReqQFullDrop": REQUEST,
     "TcpExtTCPReqQFullDoCookies": REQUEST,
     "SoftnetDropped": "CPU_BACKLOG",
+    "ConntrackDrop": CONNTRACK,
     "TcpInErrs": "TCP_CSUM",
     "IpOutNoRoutes": "IP_OUTNOROUTES",
     "Ip6OutNoRoutes": "IP_OUTNOROUTES",

@@ -11,6 +11,7 @@ from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.facts import Facts
+from probes.model import Sample
 
 HOLD = 10.0
 """Seconds that a case has to be away to be over."""
@@ -20,6 +21,8 @@ KEPT, MOST_KEPT = 900.0, 512
 """Seconds after which a case that is over is forgotten; times of cases kept, at most."""
 BRIEF = 5.0
 """Seconds of a notice that is worth a word when it is over."""
+AT_ONCE = 3.5
+"""Seconds of a hook's first readings: what they tell may have been so before."""
 _TIDY = 16
 """Seconds between two looks for what is to be forgotten."""
 Ordinary = Callable[[Case], bool]
@@ -101,16 +104,20 @@ class CaseLog:
     def _since(self, case: Case, facts: Facts) -> tuple[float | None, float]:
         """Return since when a case is that is seen for the first time, and the watch's beginning.
 
-        Without a beginning of its own it was so before, unless it was not when the watch began. It
-        is as old as what was a case of its own before its cause was found.
+        Without a beginning of its own it was so before, unless it was not when the watch began, or
+        when its hook was first read. It is as old as what was a case of its own before its cause
+        was found.
         """
         time, wall = self._first or (facts.time, facts.wall)
+        first = _first_read(case.head, facts)
         parts = [s for claim in case.others for s in self._spells.get(claim.id, ())[-1:]]
         parts = [spell for spell in parts if facts.time - spell.seen <= HOLD]
         if parts:
             oldest = min(parts, key=lambda spell: spell.begin)
             known = [since for since in (oldest.since, case.since) if since is not None]
             return (min(known) if oldest.since is not None else None), oldest.watched
+        if case.head.since is None and first and facts.time - first.time <= AT_ONCE:
+            return None, first.wall
         if case.since is None and facts.time - time > HOLD:
             return facts.wall, wall
         return case.since, wall
@@ -207,6 +214,13 @@ class CaseLog:
         ]  # fmt: skip
         found.sort(key=lambda turn: (-turn.wall, turn.what))
         return found
+
+
+def _first_read(claim: Claim, facts: Facts) -> Sample | None:
+    """Return the first sample of the hook that tells it."""
+    hook = claim.rows[0].hook if claim.rows else None
+    samples = (sample for id, sample in facts.since.items() if id.hook == hook)
+    return min(samples, key=lambda sample: sample.time, default=None)
 
 
 def _joined(there: Iterable[Case], before: Mapping[str, _Spell]) -> set[str]:

@@ -47,7 +47,7 @@ class Counter:
 
     why: in words. freed: as the tracepoint sees it, under these `reasons` where the kernel has
     them, or "REASON@function". within: the counter that includes all of this one. event: it does
-    not count packets.
+    not count packets. beside: it tells more than the reason does, so it is shown beside that.
     """
 
     name: str
@@ -56,13 +56,14 @@ class Counter:
     reasons: tuple[str, ...] = ()
     within: str = ""
     event: bool = False
+    beside: bool = False
 
     def told_by(self, reason: str, function: str) -> bool:
         """Return whether this counter includes packets freed with this reason in this function."""
         return reason in self.reasons or f"{reason}@{function}" in self.reasons
 
 
-LISTEN = "TcpExtListenDrops"
+LISTEN, CONNTRACK = "TcpExtListenDrops", "ConntrackDrop"
 UDP = {"4": "UdpInErrors", "6": "Udp6InErrors"}
 
 
@@ -149,6 +150,10 @@ ALL: Mapping[str, Counter] = {
         Counter("IcmpInErrors", "bad ICMP, or for nobody", Freeing.SOME, ("ICMP_CSUM",)),
         Counter("Icmp6InErrors", "bad ICMP, or for nobody", Freeing.SOME, ("ICMP_CSUM",)),
         Counter("SoftnetDropped", "CPU's backlog full", Freeing.ALL, ("CPU_BACKLOG",)),
+        Counter(
+            CONNTRACK, "connection tracking: no entry left", Freeing.ALL, ("NETFILTER_DROP",),
+            beside=True,
+        ),
     )
 }  # fmt: skip
 
@@ -182,7 +187,7 @@ def _shown(counter: Counter, reasons: Collection[str] | None, traced: bool) -> C
         return CounterUnit.PACKETS
     if counter.freed is Freeing.SOME:
         return CounterUnit.PACKETS
-    return None if _told(counter, reasons) else CounterUnit.AGAIN
+    return None if _told(counter, reasons) and not counter.beside else CounterUnit.AGAIN
 
 
 def _told(counter: Counter, reasons: Collection[str] | None) -> bool:
@@ -227,8 +232,8 @@ class Namespaces:
 
     def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
         """Return each namespace's inode, a process in it (None: this one), and what was added."""
-        backlog = {"SoftnetDropped": procfs.softnet_dropped()}
-        yield own, None, self._grown(own, self._files.read(), backlog)
+        more = {"SoftnetDropped": procfs.softnet_dropped(), CONNTRACK: procfs.conntrack_dropped()}
+        yield own, None, self._grown(own, self._files.read(), more)
         others = self._others.find()
         self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
         self.there = {own, *others}

@@ -131,11 +131,12 @@ HOOK = Hook(
         level(
             "waiting",
             "Waiting",
-            "of a listener: connections that nobody has accepted yet, in both of the last readings",
+            "of a listener: connections that nobody has accepted yet, in both of the last "
+            "readings; of connection tracking: its entries",
             Unit.NUMBER,
             label=False,
         ),
-        level("room", "Room", "how many of them may wait", Unit.NUMBER, label=False),
+        level("room", "Room", "how many of them there may be", Unit.NUMBER, label=False),
         derived(
             "meaning",
             "Meaning",

@@ -6,9 +6,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from probes.hooks.drops.counters import ALL, CounterUnit, Freeing, Namespaces, Rest, shown
+from probes.hooks.drops.counters import (
+    ALL,
+    CONNTRACK,
+    CounterUnit,
+    Freeing,
+    Namespaces,
+    Rest,
+    shown,
+)
 from probes.hooks.drops.listeners import POOLS, REQUESTS, Share, Shares, StandingQueue
 from probes.hooks.drops.seen import SeenByPlace
+from probes.kernel import sysctl
 from probes.kernel.procfs import Owner
 from probes.model import OTHERS, Row
 from probes.units import DASH
@@ -166,6 +175,7 @@ class Untraced:
         if told.counter in REQUESTS and told.port:
             owner, protocol = self._shares.asker(told.port), "tcp"
         counts = self._shown[told.counter]
+        entries = _entries() if told.counter == CONNTRACK else (None, None)
         return (
             DASH,
             told.why or ALL[told.counter].why,
@@ -180,9 +190,15 @@ class Untraced:
             0,
             0,
             DASH,
-            None,
-            None,
+            *entries,
         )
+
+
+def _entries() -> tuple[int | None, int | None]:
+    """Return how many entries connection tracking has here, and how many it may have."""
+    values = [sysctl.value(f"net.netfilter.nf_conntrack_{name}") for name in ("count", "max")]
+    count, most = [int(value) if value is not None else None for value in values]
+    return count, most
 
 
 def packets_row(row: Row, of: Row, owner: Owner | None = None, way: str = DASH) -> Row:

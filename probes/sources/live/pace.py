@@ -1,15 +1,21 @@
-"""When to read: every interval, all hooks together, and twice as soon as all of them stand."""
+"""When to read: every interval, all hooks together, and twice as soon as all of them stand.
+
+And a hook at once of which something was attached.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from probes.source import next_tick
 
 EARLY = 0.25
 """Seconds between the two readings that give the first rates."""
+SOON = 0.25
+"""The share of the interval that two readings are apart at least."""
 
 
 class ReadingPace:
@@ -20,6 +26,7 @@ class ReadingPace:
         self._started = time.monotonic()
         self._stand = asyncio.Event()
         self._early = self._started
+        self._attached: dict[str, asyncio.Event] = {}
 
     def until_next(self) -> float:
         """Return the seconds to the next tick.
@@ -34,16 +41,26 @@ class ReadingPace:
             self._early = time.monotonic() + EARLY
             self._stand.set()
 
-    async def wait(self) -> None:
-        """Wait for the next reading."""
-        if self._stand.is_set():
-            await asyncio.sleep(self._left())
-            return
-        try:
-            async with asyncio.timeout(self.until_next()):
-                await self._stand.wait()
-        except TimeoutError:
-            return
+    def attached(self, hook: str) -> None:
+        """Have a reading of it now: its rates are known at the next tick, not the one after.
+
+        Unless that tick is too soon for rates.
+        """
+        self._event(hook).set()
+
+    async def wait(self, hook: str) -> None:
+        """Wait for the hook's next reading."""
+        stand = self._stand.is_set()
+        event = self._event(hook) if stand else self._stand
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._left() if stand else self.until_next()):
+                await event.wait()
+                if stand and self.until_next() < self._interval() * SOON:
+                    await asyncio.sleep(self._left())
+        self._event(hook).clear()
+
+    def _event(self, hook: str) -> asyncio.Event:
+        return self._attached.setdefault(hook, asyncio.Event())
 
     def _left(self) -> float:
         """Return the seconds to the next reading; none is soon after the early ones."""

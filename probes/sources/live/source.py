@@ -310,7 +310,7 @@ class Live:
             standing = self._attachments.of_hook(hook)
             if standing:
                 yield await self._readings.of(standing)
-            await self._pace.wait()
+            await self._pace.wait(hook)
 
     async def read(self) -> list[Sample]:
         """Return one sample of everything that has been asked for or is attached."""
@@ -371,6 +371,7 @@ class Live:
         )
         if status.state is State.FAILED:
             raise _failure(status)
+        self._pace.attached(id.hook)
         return status
 
     async def detach(self, id: HookId) -> Status:

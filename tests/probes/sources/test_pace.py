@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from probes.sources.live.pace import EARLY, ReadingPace
+from probes.sources.live.pace import EARLY, SOON, ReadingPace
 
 LEAST = 0.9
 """The share of a wait that a timer may be early by, at most."""
@@ -17,7 +17,7 @@ LEAST = 0.9
 async def _moments(pace: ReadingPace, count: int) -> list[float]:
     begin, found = time.monotonic(), []
     for _ in range(count):
-        await pace.wait()
+        await pace.wait("drops")
         found.append(time.monotonic() - begin)
     return found
 
@@ -48,3 +48,25 @@ async def test_the_early_readings_come_once() -> None:
     pace.all_stand()
     (moment,) = await _moments(pace, 1)
     assert moment > EARLY / 2
+
+
+async def test_what_is_attached_later_is_read_at_once_and_at_the_next_tick() -> None:
+    pace = ReadingPace(lambda: 1.5)
+    pace.all_stand()
+    await _moments(pace, 2)
+    asyncio.get_running_loop().call_later(0.1, pace.attached, "tls")
+    asyncio.get_running_loop().call_later(0.2, pace.attached, "drops")
+    (moment,) = await _moments(pace, 1)
+    assert 0.2 * LEAST <= moment < 1
+    (moment,) = await _moments(pace, 1)
+    assert moment < 1.5
+
+
+async def test_what_is_attached_just_before_a_tick_is_read_in_that() -> None:
+    """Rates of an instant are of chance."""
+    pace = ReadingPace(lambda: 0.8)
+    pace.all_stand()
+    await _moments(pace, 3)
+    asyncio.get_running_loop().call_later(0.7, pace.attached, "drops")
+    first, second = await _moments(pace, 2)
+    assert second - first >= 0.8 * SOON * LEAST

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.incidents import cgroup
+from tests.support.incidents.values import HOST_NET
 
 ROOT = Path(__file__).parents[3]
 _SET_UP = """
@@ -22,7 +23,9 @@ exec "$@"
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """What runs `python -m module` there, and ends with us. No name is seen from outside."""
     with_us = ["setpriv", "--pdeathsig", "KILL"]
+    held = ["sh", "-c", f'exec {HOST_NET}</proc/self/ns/net; exec "$@"', "-"]
     apart = [
+        *held,
         *with_us,
         "unshare",
         "-nmpf",

@@ -18,7 +18,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.incidents.values import CLONE_NEWNET, PR_SET_NAME, PR_SET_PDEATHSIG
+from tests.support.incidents.values import (
+    CLONE_NEWNET,
+    HOST_NET,
+    PR_SET_NAME,
+    PR_SET_PDEATHSIG,
+)
 from tests.support.namespaces import await_running, run
 
 Actor = Callable[[], Iterator[None]]
@@ -128,6 +133,15 @@ class Stage:
         file.write_text(str(value))
         self.undo(file.write_text, before)
 
+    def tracks_at_most(self, entries: int) -> None:
+        """Bound connection tracking, where nobody else tracks: the bound is the whole host's."""
+        most, count = "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_count"
+        before = _of_host("sysctl", "-n", most)
+        if not before or int(_of_host("sysctl", "-n", count)) > entries // 4:
+            raise CannotBePlayed("connections are tracked on this host, or cannot be")
+        self.undo(_of_host, "sysctl", "-qw", f"{most}={before.strip()}")
+        _of_host("sysctl", "-qw", f"{most}={entries}")
+
     def nft(self, family: str, chain: str, *, at: str = "") -> None:
         """A table `acme` with counter `hit`, and one chain with these lines."""
         text = f"table {family} acme {{ counter hit {{}}\n chain c {{ {chain}\n }}\n }}\n"
@@ -171,6 +185,16 @@ class Stage:
             traceback.print_exc()
         finally:
             os._exit(0)
+
+
+def _of_host(*command: str) -> str:
+    """Run it in the network from which the stage was set up; return what it prints."""
+    held = f"/proc/self/fd/{HOST_NET}"
+    done = subprocess.run(
+        ("nsenter", f"--net={held}", *command), pass_fds=(HOST_NET,), text=True, check=False,
+        capture_output=True,
+    )  # fmt: skip
+    return done.stdout
 
 
 def enter(name: str) -> None:

@@ -24,10 +24,14 @@ def pace(per_second: float) -> Iterator[None]:
 
 
 def serves(port: int, *, host: str = "0.0.0.0", backlog: int = 512) -> Actor:
-    """Answers each request on a connection, and closes when the caller has."""
+    """Answers each request on a connection, and closes when the caller has; "::" means both IPs."""
 
     def act() -> Iterator[None]:
-        with socket.create_server((host, port), backlog=backlog) as listener:
+        both = ":" in host
+        family = socket.AF_INET6 if both else socket.AF_INET
+        with socket.create_server(
+            (host, port), family=family, backlog=backlog, dualstack_ipv6=both
+        ) as listener:
             chosen = selectors.DefaultSelector()
             chosen.register(listener, selectors.EVENT_READ)
             yield
@@ -69,12 +73,13 @@ def asks(host: str, port: int, per_second: float, *, timeout: float = 1.0) -> Ac
 
 def begins(host: str, port: int, per_second: float, most: int = 200) -> Actor:
     """Begins connections without waiting for them, and holds the last `most`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     def act() -> Iterator[None]:
         held: list[socket.socket] = []
         yield
         for _ in pace(per_second):
-            s = socket.socket()
+            s = socket.socket(family)
             s.setblocking(False)
             s.connect_ex((host, port))
             held.append(s)

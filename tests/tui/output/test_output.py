@@ -48,7 +48,7 @@ def _drop(reason: str, counts: str = "packets", **more: Value) -> dict[str, Valu
 def test_a_drop_s_class_and_what_it_means_are_in_json() -> None:
     told = json.loads(document(HOST, 1.0, 2.0, [_snapshot(HookId("drops"), _drop("NO_SOCKET"))]))
     (row,) = told["hooks"][0]["rows"]
-    assert (row["class"], row["meaning"]) == ("refusal", "Nobody listens on the port.")
+    assert (row["class"], row["meaning"]) == ("refusal", "Nothing listens on the port.")
 
 
 def test_the_funnel_says_its_unit() -> None:

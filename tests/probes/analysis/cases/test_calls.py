@@ -60,6 +60,18 @@ def test_whose_calls_they_are_is_asked_for_while_it_goes_on() -> None:
     assert wants(host.facts) == HookId("syscall-processes", "openat")
 
 
+def test_what_fails_often_is_asked_for_at_once_and_told_with_the_second_reading() -> None:
+    host = WatchedHost("syscalls")
+    rows = {"syscalls": [_call("openat", 100_000, "EACCES", 99)]}
+    host.more(**rows)  # type: ignore[arg-type]
+    want = HookId("syscall-processes", "openat")
+    assert wants(host.facts) == want
+    host.more(**rows, syscall_processes__openat=[])  # type: ignore[arg-type]
+    host.more(**rows, syscall_processes__openat=[_process("reportd", 99, "EACCES", 99)])  # type: ignore[arg-type]
+    (claim,) = calls(host.facts).claims
+    assert claim.severity is Gravity.ALARM
+
+
 @pytest.mark.parametrize(
     ("errno", "failures", "severity"),
     [

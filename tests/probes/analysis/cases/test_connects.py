@@ -55,6 +55,20 @@ def test_what_fails_rarely_is_a_notice_and_a_hundredth_is_nothing() -> None:
     assert claim.severity is Gravity.NOTICE, "as a health check does"
 
 
+def test_few_refusals_have_to_last() -> None:
+    """A service that starts again is none; one that is down is, be it asked for seldom."""
+    host = WatchedHost("tcp-connect")
+    said: list[Gravity] = []
+    for second in range(40):
+        refused = {"connects": 1, "refused": 1} if second % 2 else {}
+        host.more(tcp_connect=[_row(80, **refused)])
+        said += [claim.severity for claim in DETECTOR.claims(host.facts)][:1]
+    assert said[10:20] == [Gravity.NOTICE] * 10
+    assert said[-1] is Gravity.ALARM
+    (claim,) = _told(_row(80, connects=2, refused=2), ticks=3)
+    assert claim.severity is Gravity.ALARM
+
+
 def test_attempts_that_hang_are_an_alarm_by_their_share() -> None:
     hang = {"pending": 31, "late": 16, "oldest_ns": 2.9e9}
     (claim,) = _told(_row(5432, connects=15, **hang))

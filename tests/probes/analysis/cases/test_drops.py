@@ -74,6 +74,33 @@ def test_no_route_is_what_connects_tell() -> None:
     assert claim.depth < 1
 
 
+def test_a_next_hop_that_does_not_answer_is_what_unreachable_connects_tell() -> None:
+    """Also in a second in which none of their packets was given up."""
+    (claim,) = _claims(_link(tx_packets=10), _drop("NEIGH_FAILED", 30, protocol="udp", dport=8125))
+    assert ("errno", "connect", "EHOSTUNREACH") in claim.ties
+
+
+def _tracking(packets: int) -> Values:
+    return _drop(
+        "connection tracking: no entry left", packets, interface="-", location="ConntrackDrop",
+        protocol="-", dport=None, counts="again", waiting=200, room=200,
+    )  # fmt: skip
+
+
+def test_connection_tracking_that_is_full_is_the_cause_of_what_netfilter_drops() -> None:
+    (claim,) = _claims(_link(rx_packets=250), _drop("NETFILTER_DROP", 200), _tracking(200))
+    assert claim.id == "drops/eth1/CONNTRACK/tcp:8080"
+    assert claim.what == "connection tracking is full: tcp:8080 dropped at eth1"
+    assert (claim.severity, claim.share) == (Gravity.ALARM, 0.8)
+    assert "200 of 200 entries in use" in claim.evidence[0].text
+    assert claim.knobs == ("net.netfilter.nf_conntrack_max",)
+    found = _claims(_link(rx_packets=250), _drop("NETFILTER_DROP", 200), _tracking(20))
+    assert {claim.id for claim in found} == {
+        "drops/eth1/NETFILTER_DROP/tcp:8080",
+        "drops/host/CONNTRACK",
+    }
+
+
 def test_few_of_many_are_nothing() -> None:
     assert not _claims(_link(rx_packets=1_000_000), _drop("NETFILTER_DROP", 100))
     assert not _claims(_link(rx_packets=4), _drop("SOCKET_RCVBUFF", 4)), "hardly any"
@@ -106,16 +133,16 @@ def test_an_accept_queue_is_told_once_with_its_length() -> None:
               waiting=5, room=4, comm="stuckd", pid=3),
     ]  # fmt: skip
     (claim,) = _claims(_link(rx_packets=200), *rows)
-    assert (claim.now, claim.share, claim.of) == (100, 1.0, "its room")
+    assert (claim.now, claim.share, claim.of) == (100, 1.0, "its limit")
     assert any("5 of 4" in evidence.text for evidence in claim.evidence)
     assert [who.comm for who in claim.who] == ["stuckd"]
 
 
-def test_a_queue_that_stands_needs_no_drops() -> None:
+def test_a_queue_that_is_backing_up_needs_no_drops() -> None:
     row = _drop("accept queue", 0, interface="-", location="listener", dport=9091, waiting=60,
                 counts="events", room=128, comm="reportd", pid=4)  # fmt: skip
     (claim,) = _claims(_link(), row)
-    assert (claim.severity, claim.what) == (Gravity.ALARM, "accept queue of tcp:9091 stands")
+    assert (claim.severity, claim.what) == (Gravity.ALARM, "accept queue of tcp:9091 is backing up")
     few = {**row, "waiting": 9}
     assert not _claims(_link(), few)
 
@@ -156,6 +183,27 @@ def test_what_a_program_drops_is_the_program_s() -> None:
     assert claim.id == "xdp-programs/eth1/acme_filter"
     assert (claim.share, claim.who[0].program) == (0.5, "acme_filter#412")
     assert {("program", "acme_filter#412"), ("port", "udp", 9000)} <= claim.ties
+
+
+def test_what_a_program_drops_has_a_past() -> None:
+    """Its own verdicts; where those are not known, what is freed there."""
+    program: Values = {
+        "ifindex": 2, "interface": "eth1", "program_id": 7, "program": "acme_police", "at": "tcx",
+        "direction": "ingress", "packets": 1000,
+    }  # fmt: skip
+    counted = program | {"drop": 300}
+    freed = _drop("TC_INGRESS", 300, location="sch_handle_ingress+0x1", protocol="udp", dport=9000)
+    for row, drops_rows in ((counted, []), (program | {"drop": None}, [freed])):
+        host = WatchedHost("interfaces", "drops")
+        calm = row | {"drop": row["drop"] and 0}
+        for _ in range(20):
+            host.more(interfaces=[_link(rx_packets=1000)], drops=[], tc_programs=[calm])
+        for _ in range(5):
+            host.more(interfaces=[_link(rx_packets=1000)], drops=drops_rows, tc_programs=[row])
+        (claim,) = programs.DETECTOR.claims(host.facts)
+        assert claim.figure is not None
+        assert host.facts.series(claim.figure, claim.key, 5) == [300] * 5
+        assert claim.since == host.facts.wall - 4
 
 
 def test_a_program_that_takes_long_is_told_with_its_time() -> None:

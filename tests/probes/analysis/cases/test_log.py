@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from probes.analysis.cases.claim import Claim, Evidence, Gravity
+from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.joined import Case
 from probes.analysis.cases.log import HOLD, KEPT, MOST_KEPT, CaseLog
@@ -58,6 +58,20 @@ def test_what_was_there_from_the_first_reading_is_older_than_the_watch() -> None
     told.run(30, CLAIM)
     (found,) = told.at()
     assert (found.state, found.since, found.watched) == (Progress.NOW, None, WALL + BEGIN + 1)
+
+
+def test_what_its_hook_tells_from_its_first_readings_is_as_old_as_that_or_older() -> None:
+    """What another claim knows of it began no sooner than somebody looked."""
+    told, host = _Told(), WatchedHost("drops")
+    told.run(20)
+    first = next(iter(host.facts.since.values()))
+    told.facts.since[first.status.id] = replace(first, time=BEGIN + 20, wall=WALL + BEGIN + 20)
+    head = replace(CLAIM, rows=(ClaimedRow("drops", "row"),))
+    told.run(3, Case(head, (replace(PART, since=WALL + BEGIN + 21),)))
+    (found,) = told.at()
+    assert (found.since, found.watched) == (None, WALL + BEGIN + 20)
+    told.run(5, Case(head), Case(replace(head, id="later")))
+    assert told.at()[1].since == WALL + BEGIN + 24
 
 
 def test_it_goes_on_while_its_hook_has_no_rates_yet() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.detectors.trips import trips
+from probes.analysis.cases.joined import joined
 from probes.model import Value
 from tests.support.watched_host import WatchedHost
 
@@ -56,6 +57,21 @@ def test_a_delayed_acknowledgement_is_no_slow_path(
 ) -> None:
     told = _told([_connection(1, srtt, least)])
     assert [claim.severity for claim in told] == ([] if severity is None else [severity])
+
+
+def test_a_process_that_is_as_slow_as_ever_where_another_is_quick_is_told_so() -> None:
+    """To several peers, as one case."""
+    peers = [f"10.77.{n}.2" for n in range(3)]
+    slow = [_connection(n, 400_000, 400_000, peer) for n, peer in enumerate(peers)]
+    quick = [
+        _connection(n, 300, 100, peer, comm="billing", pid=8) for n, peer in enumerate(peers, 10)
+    ]
+    assert not _told(slow), "far away, for all that is known"
+    told = _told([*slow, *quick])
+    assert [claim.severity for claim in told] == [Gravity.ALARM] * 3
+    (case,) = joined(told)
+    assert [who.comm for who in case.who] == ["syncd"]
+    assert case.evidence[0].text == "1333x the 300us of billing to the same peer"
 
 
 def test_a_silent_connection_keeps_an_old_estimate_and_is_not_judged() -> None:

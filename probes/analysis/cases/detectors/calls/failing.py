@@ -18,6 +18,7 @@ from probes.analysis.failing_calls import (
     LEAST_GRAVE,
     LOOKED_FOR,
     MONITORING,
+    OFTEN,
     PEERS,
     Badness,
     FailingCall,
@@ -46,7 +47,7 @@ _LASTING = 3
 class FailingRow(NamedTuple):
     """A call with failures. figure, verdict: of their history.
 
-    again: whether it failed in the reading before as well; lasts: for longer.
+    again: whether it failed in the reading before as well; lasts: for longer, or often.
     """
 
     row: SnapshotRow
@@ -78,14 +79,15 @@ def _looked_at(facts: Facts, row: SnapshotRow, unusual: Container[Hashable]) -> 
     grave = found.meaning.errno_class is ErrnoClass.GRAVE
     least = LEAST_GRAVE if grave else LEAST
     again = _lasts(facts, figure, row.key, 2, least)
-    lasts = again and (grave or _lasts(facts, figure, row.key, _LASTING, least))
+    often = grave or found.rate >= OFTEN
+    lasts = again and (often or _lasts(facts, figure, row.key, _LASTING, least))
     return FailingRow(row, str(row["syscall"]), found, figure, verdict, again, lasts)
 
 
 def _judged(facts: Facts, one: FailingRow) -> Suspect | None:
     call, found, odd = one.call, one.found, one.verdict.since is not None
     bad = badness(one.row, unusual=odd)
-    suspect = suspicion(call, found) if one.again else 0
+    suspect = suspicion(call, found) if one.again or found.rate >= OFTEN else 0
     if not (bad or suspect) or _told_elsewhere(facts, one):
         return None
     if bad is Badness.ALARM and not (odd or one.lasts):

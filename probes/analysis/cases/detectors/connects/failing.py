@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from probes.analysis.anomaly import LEARN
 from probes.analysis.cases.attempts import Attempts
@@ -19,7 +20,14 @@ from probes.analysis.cases.detectors.connects.groups import (
     groups,
     whereabouts,
 )
-from probes.analysis.cases.detectors.connects.harm import LITTLE, Measured, measure, scans
+from probes.analysis.cases.detectors.connects.harm import (
+    LASTING,
+    LITTLE,
+    REFUSED,
+    Measured,
+    measure,
+    scans,
+)
 from probes.analysis.cases.detectors.connects.ties import ties_of
 from probes.analysis.cases.detectors.connects.ways import in_words, next_steps
 from probes.analysis.facts import Facts
@@ -39,6 +47,8 @@ def failing_claims(facts: Facts, a: Attempts) -> Iterator[ClaimedPlaces]:
     """Yield a claim of each group that fails or hangs, if that is more than a little."""
     for group in groups(a):
         measured = measure(a, group)
+        if 0 < measured.failing < REFUSED:
+            measured = replace(measured, lasts=_lasts(facts, a, group))
         much = measured.share is None or measured.share >= LITTLE
         told = much and _goes_on(facts, a, group, measured)
         if told and not _tried_both(a, group):
@@ -50,6 +60,12 @@ def _goes_on(facts: Facts, a: Attempts, group: Group, m: Measured) -> bool:
         return True
     latest = (facts.series(BY_PLACE, place, LATELY) for place in _places(a, group))
     return any(value for values in latest for value in values)
+
+
+def _lasts(facts: Facts, a: Attempts, group: Group) -> bool:
+    """Return whether it failed at the beginning of the last `LASTING` seconds as well."""
+    before = (facts.series(BY_PLACE, place, int(LASTING)) for place in _places(a, group))
+    return any(any(values[: LATELY * 2]) for values in before if len(values) >= LASTING)
 
 
 def _places(a: Attempts, group: Group) -> list[Destination]:

@@ -14,6 +14,8 @@ SHARE, LITTLE = 0.10, 0.01
 """Shares of the attempts from which failures harm somebody, and from which they are told."""
 FLOOR, LEAST = 0.3, 3
 """Failures a second, and failures seen or late attempts, below which nothing is an alarm."""
+REFUSED, LASTING = 1.0, 30.0
+"""Refusals a second below which they have to last, so many seconds: a service that starts again."""
 LONG = 2.5
 """Seconds after which an attempt is lost that was sent twice again, whatever others do."""
 TICK_ENOUGH = 8
@@ -28,7 +30,7 @@ LONGEST = 60.0
 class Measured:
     """A group's numbers. failing: a second; late: attempts that wait. ways: a second, of each.
 
-    share: of the attempts; None: those that do well are not counted yet.
+    share: of the attempts; None: those that do well are not counted yet. lasts: for `LASTING`.
     """
 
     failing: float
@@ -39,12 +41,15 @@ class Measured:
     pending: int
     oldest: float
     ways: Mapping[str, float]
+    lasts: bool = False
 
     @property
     def harms(self) -> bool:
         if self.share is None:
             return self.late >= LEAST and self.oldest >= LONG
-        much = self.seen >= LEAST and self.failing >= FLOOR
+        others = self.failing - self.ways["refused"]
+        enough = self.lasts or others >= FLOOR or self.failing >= REFUSED
+        much = self.seen >= LEAST and self.failing >= FLOOR and enough
         return self.share >= SHARE and (much or self.late >= LEAST)
 
     @property

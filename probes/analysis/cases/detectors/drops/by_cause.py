@@ -10,7 +10,13 @@ from probes.analysis.cases.claim import Evidence
 from probes.analysis.cases.detectors.drops.interfaces import Links
 from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, is_climbing, merge, netns_of
 from probes.analysis.cases.detectors.drops.queues import TELLING, told_by_queue
-from probes.analysis.cases.drop_causes import NO_CARRIER, DropPlace, cause_of, described
+from probes.analysis.cases.drop_causes import (
+    CONNTRACK,
+    NO_CARRIER,
+    DropPlace,
+    cause_of,
+    described,
+)
 from probes.analysis.cases.drop_claim import port_of
 from probes.analysis.classes import meaning_of
 from probes.analysis.drop_stages import stage_of
@@ -47,6 +53,7 @@ def settled(lost: Iterable[Lost], links: Links) -> Iterator[Lost]:
     """Yield them with the cause that the interface's state tells, and none told twice."""
     every = list(lost)
     queue = sum([one.rate for one in every if one.cause == "QDISC_DROP" and not one.place.netns])
+    every = _told_by_tracking(every)
     for one in every:
         if one.cause in ("QDISC_DROP", "tx_dropped") and links.down(one.place.at):
             one.cause, one.stage = NO_CARRIER, "wire"
@@ -55,6 +62,18 @@ def settled(lost: Iterable[Lost], links: Links) -> Iterator[Lost]:
             if one.rate < max(FLOOR, 0.1 * queue):
                 continue
         yield one
+
+
+def _told_by_tracking(lost: list[Lost]) -> list[Lost]:
+    """Return them with connection tracking as the cause of what it drops: it has no reason."""
+    tracking = next((one for one in lost if one.cause == CONNTRACK), None)
+    by_firewall = [o for o in lost if o.cause == "NETFILTER_DROP" and not o.place.netns]
+    if tracking is None or 2 * tracking.rate < sum([one.rate for one in by_firewall]):
+        return lost  # most of it is a rule's
+    for one in by_firewall:
+        one.cause, one.drop_class = CONNTRACK, tracking.drop_class
+        one.texts[:0] = tracking.texts
+    return [one for one in lost if one is not tracking] if by_firewall else lost
 
 
 def _vague(loss: Loss) -> bool:

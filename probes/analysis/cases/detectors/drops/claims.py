@@ -111,11 +111,11 @@ def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, s
 
 def _what(lost: Lost, place: DropPlace, *, several: bool) -> str:
     if lost.waiting and lost.cause == ACCEPT and lost.waiting <= lost.room:
-        return f"accept queue of {place.service} stands"
+        return f"accept queue of {place.service} is backing up"
     if not several or place.port is not None or lost.number == 1:
         return said(lost.cause, place)
     if lost.cause == "NO_SOCKET":
-        return f"nobody listens at {lost.number} ports of {place.named}"
+        return f"nothing listens on {lost.number} ports of {place.named}"
     return f"{said(lost.cause, place)}, {lost.number} ports"
 
 

@@ -44,7 +44,7 @@ def severity_of(lost: Lost, place: DropPlace, share: float | None, *, held: bool
 def share_of(lost: Lost, links: Links) -> tuple[float | None, str]:
     """Return the share of what came to that place, and what that was; None: it is not counted."""
     if lost.waiting:
-        return min(lost.waiting / max(lost.room, 1), 1.0), "its room"
+        return min(lost.waiting / max(lost.room, 1), 1.0), "its limit"
     at = lost.place.at if lost.place.at != DASH else seen_at(lost.rows)
     if not lost.rate or lost.place.netns:
         return None, ""

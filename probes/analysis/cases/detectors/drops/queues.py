@@ -1,4 +1,4 @@
-"""What queues tell: a listener's that stands, SYN cookies, and what a qdisc drops."""
+"""What queues and tables tell: a listener's queue, SYN cookies, connection tracking, qdiscs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from probes import units
 from probes.analysis.cases.claim import Evidence
 from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, netns_of
-from probes.analysis.cases.drop_causes import ACCEPT, REQUEST, DropPlace
+from probes.analysis.cases.drop_causes import ACCEPT, CONNTRACK, REQUEST, DropPlace
 from probes.analysis.cases.drop_claim import port_of
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts
@@ -18,9 +18,9 @@ from probes.units import DASH
 QUEUE = 10
 """Connections from which an accept queue stands, if that is `QUEUE_SHARE` of its room."""
 QUEUE_SHARE = 0.2
-LISTENER, COOKIES = "listener", "TcpExtTCPReqQFullDoCookies"
-"""Locations of rows that tell of queues, and lose no packets."""
-TELLING = (LISTENER, COOKIES)
+LISTENER, COOKIES, TRACKING = "listener", "TcpExtTCPReqQFullDoCookies", "ConntrackDrop"
+"""Locations of rows that tell of queues and tables; their packets are lost elsewhere, if at all."""
+TELLING = (LISTENER, COOKIES, TRACKING)
 
 
 def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
@@ -32,7 +32,15 @@ def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
             text = f"{waiting:.0f} of {room:.0f} wait to be accepted at {place.service}"
             yield Lost(ACCEPT, place, DropClass.HARM, "socket", 0.0, 0, [row], waiting, room,
                         [Evidence("drops", text, waiting)])  # fmt: skip
-    elif rate := row.rate("packets"):
+    elif not (rate := row.rate("packets")):
+        return
+    elif row.stored["location"] == TRACKING:
+        text = f"connection tracking has no entry left: {units.count(rate)}/s dropped"
+        if room := row.number("room"):
+            text += f", {row.number('waiting'):.0f} of {room:.0f} entries in use"
+        yield Lost(CONNTRACK, place, DropClass.HARM, "stack", rate, 0, [row], 0, 0,
+                    [Evidence("drops", text, rate)])  # fmt: skip
+    else:
         text = f"{units.count(rate)}/s requests answered with a SYN cookie: a SYN flood?"
         yield Lost(REQUEST, place, DropClass.HARM, "socket", rate, 0, [row], 0, 0,
                     [Evidence("drops", text, rate)])  # fmt: skip

@@ -71,4 +71,4 @@ def _at(facts: Facts, link: SnapshotRow, found: Droppers) -> Iterator[Claim]:
             yield claim
 
 
-DETECTOR = Detector("programs", ("xdp-programs", "tc-programs"), _claims, (DROPPED,))
+DETECTOR = Detector("programs", ("xdp-programs", "tc-programs"), _claims, tuple(DROPPED.values()))

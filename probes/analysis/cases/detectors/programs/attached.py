@@ -36,7 +36,12 @@ def way_of(sits: AttachedProgram) -> str:
 
 
 def stage_of(sits: AttachedProgram) -> str:
-    return "xdp" if sits.hook == "xdp-programs" else f"tc-{sits.row['direction']}"
+    return stage_at(sits.hook, sits.row)
+
+
+def stage_at(hook: str, row: SnapshotRow) -> str:
+    """Return the stage of a program's row: "xdp", "tc-ingress", "tc-egress"."""
+    return "xdp" if hook == "xdp-programs" else f"tc-{row['direction']}"
 
 
 def holders(facts: Facts, row: SnapshotRow) -> Iterator[Who]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
+from probes.analysis.cases.detectors.drops.by_cause import LOST
 from probes.analysis.cases.detectors.programs.attached import (
     DEPTH,
     AttachedProgram,
@@ -15,9 +16,11 @@ from probes.analysis.cases.detectors.programs.attached import (
     freed_for,
     holders,
     next_steps,
+    stage_at,
     stage_of,
     way_of,
 )
+from probes.analysis.cases.drop_causes import DropPlace
 from probes.analysis.cases.drop_claim import TIED, drop_claim, main_port, ports_of, tied_ports
 from probes.analysis.droppers import Dropper
 from probes.analysis.facts import Facts
@@ -41,7 +44,6 @@ def dropping_claim(
     share = one.rate / seen
     if share < SOME:
         return None
-    key = name, one.where, str(row["program"])
     ports = ports_of(freed_for(facts, name, one.where))
     rates = f"{units.count(one.rate)}/s of {units.count(seen)}/s"
     text = f"{rates} dropped by {one.where} {one.name} ({way_of(sits)})"
@@ -60,13 +62,10 @@ def dropping_claim(
         ties={("program", one.name), *tied_ports(ports, TIED * one.rate)},
         depth=DEPTH,
     )
-    return replace(
-        claim,
-        usual=facts.usual(DROPPED, key),
-        since=_since(facts, DROPPED, key),
-        figure=DROPPED,
-        key=key,
-    )
+    if row.rates.get("drop") is None:
+        return _with_past(facts, claim, LOST, (DropPlace(name), one.where))
+    key = name, stage_of(sits), str(row["program"])
+    return _with_past(facts, claim, DROPPED[sits.hook], key)
 
 
 def uncounted_claim(facts: Facts, name: str, one: Dropper, link: SnapshotRow) -> Claim:
@@ -74,7 +73,7 @@ def uncounted_claim(facts: Facts, name: str, one: Dropper, link: SnapshotRow) ->
     came = max(link.rate("rx_packets"), one.rate)
     rows = freed_for(facts, name, one.where)
     ports = ports_of(rows)
-    return drop_claim(
+    claim = drop_claim(
         f"drops/{name}/{one.where}",
         Gravity.ALARM if one.rate >= MUCH * came else Gravity.NOTICE,
         f"{one.where} drops packets at {name}",
@@ -91,22 +90,39 @@ def uncounted_claim(facts: Facts, name: str, one: Dropper, link: SnapshotRow) ->
         ties=tied_ports(ports, TIED * one.rate),
         depth=DEPTH,
     )
+    return _with_past(facts, claim, LOST, (DropPlace(name), one.where))
 
 
-def _since(facts: Facts, figure: Figure, key: Hashable) -> float | None:
+def _with_past(facts: Facts, claim: Claim, figure: Figure, key: Hashable) -> Claim:
     verdict = facts.verdict(figure, key)
-    return verdict.since if verdict.usual is not None else None
+    return replace(
+        claim,
+        usual=facts.usual(figure, key),
+        since=verdict.since if verdict.usual is not None else None,
+        figure=figure,
+        key=key,
+    )
 
 
 def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     return {
-        (str(row["interface"]), "XDP", str(row["program"])): row.rates["drop"]
+        (str(row["interface"]), stage_at(snapshot.id.hook, row), str(row["program"])): row.rates[
+            "drop"
+        ]
         for snapshot in snapshots
         for row in snapshot.rows
     }
 
 
-DROPPED = Figure(
-    "dropped-by-xdp", "drops/s", Unit.PACKETS, "xdp-programs", _dropped, wrong=True,
-    rule=Threshold(FLOOR, alarm=FLOOR),
-)  # fmt: skip
+def _figure(name: str, hook: str) -> Figure:
+    return Figure(
+        name, "drops/s", Unit.PACKETS, hook, _dropped, wrong=True,
+        rule=Threshold(FLOOR, alarm=FLOOR),
+    )  # fmt: skip
+
+
+DROPPED: Mapping[str, Figure] = {
+    "xdp-programs": _figure("dropped-by-xdp", "xdp-programs"),
+    "tc-programs": _figure("dropped-by-tc", "tc-programs"),
+}
+"""What each program drops, by the hook that has its row."""

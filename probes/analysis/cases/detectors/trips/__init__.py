@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detector import MOST, Detector
+from probes.analysis.cases.detectors.trips.beside import slow_beside
 from probes.analysis.cases.detectors.trips.connections import HOOK, place_of
 from probes.analysis.cases.detectors.trips.loss import SENT_AGAIN, loss_claims
 from probes.analysis.cases.detectors.trips.path import path_claims
@@ -35,6 +36,7 @@ def trips(facts: Facts) -> Trips:
 
 def _judged(facts: Facts) -> Trips:
     slow, marks = slow_trips(facts)
+    slow += slow_beside(facts, {one.place for one in slow})
     found = [*path_claims(facts, slow), *loss_claims(facts)]
     claims = sorted(found, key=_weight, reverse=True)[:MOST]
     places: dict[Hashable, int] = {one.row.key: one.place for one in slow}

@@ -25,7 +25,7 @@ def path_claims(facts: Facts, slow: Sequence[SlowTrip]) -> Iterable[Claim]:
     for one in slow:
         if one.row.key in heard:
             continue
-        alone = 2 * every[one.peer] < one.others
+        alone = one.beside is not None or 2 * every[one.peer] < one.others
         shared.setdefault((one.peer, str(one.row["comm"]) if alone else None), []).append(one)
     for (peer, comm), some in shared.items():
         yield _claim(facts, peer, comm, some, heard)
@@ -85,23 +85,28 @@ def _claim(
         rows=tuple([ClaimedRow(HOOK, r.key) for r in (*[one.row for one in some], *served)]),
         figure=TRIP,
         key=first.row.key,
-        ties=ties_of([one.row for one in some], peer, path=comm is None),
+        ties=ties_of([one.row for one in some], peer, path=comm is None)
+        | ({("slow process", comm)} if first.beside is not None else frozenset()),
         depth=1,
     )
 
 
 def _told(first: SlowTrip, slow: int, number: int, *, grave: bool) -> Iterable[Evidence]:
     """Yield what was counted: of the slowest, and of the other connections to its peer."""
-    if first.least > 0:
+    if first.beside is not None:
+        times = first.now / first.beside.now
+        text = f"{times:.0f}x the {units.duration(first.beside.now * 1000)} of {first.beside.comm}"
+        yield Evidence(HOOK, f"{text} to the same peer", times)
+    elif first.least > 0:
         times = first.now / first.least
         least = units.duration(first.least * 1000)
         yield Evidence(HOOK, f"{times:.0f}x its minimum of {least}", times)
-    if number > slow:
+    if number > slow and first.beside is None:
         others = number - slow
         those = f"the other {others} connections" if others > 1 else "the other connection"
         verb = "are" if others > 1 else "is"
         yield Evidence(HOOK, f"{those} to it {verb} not slow", others)
-    elif number > 1:
+    elif number > 1 and first.beside is None:
         yield Evidence(HOOK, f"all {number} connections to it are slow", number)
     if again := first.row.rate("retransmits"):
         yield Evidence(HOOK, f"{units.count(again)} retransmits/s", again)

@@ -39,10 +39,18 @@ _CALM, _SLOW, FAR = 0, int(Gravity.NOTICE), int(Gravity.ALARM)
 """Marks of a connection."""
 
 
+class BesideTrip(NamedTuple):
+    """Another process's connection to the same peer: its name, and its round trip in us."""
+
+    comm: str
+    now: float
+
+
 class SlowTrip(NamedTuple):
     """A slow connection. place: its row's. now, least: its round trip and its minimum, in us.
 
     verdict: on its round trip. mark: as in `Trips`. others: connections to its peer, with it.
+    beside: the round trip of another process to the same peer, where only that tells it is slow.
     """
 
     place: int
@@ -52,6 +60,7 @@ class SlowTrip(NamedTuple):
     verdict: Verdict
     mark: int
     others: int
+    beside: BesideTrip | None = None
 
     @property
     def peer(self) -> str:
@@ -88,7 +97,7 @@ def _slow_of_few(facts: Facts) -> tuple[list[SlowTrip], list[int]]:
         row = rows[place]
         verdict = facts.verdict(TRIP, row.key) if row.key in unusual else Verdict()
         mark = _mark(us, least[place], verdict)
-        if mark and _is_fresh(facts, row):
+        if mark and is_fresh(facts, row):
             marks[place] = mark
             found.append((place, verdict))
     if not found:
@@ -109,7 +118,7 @@ def _slow_of_many(facts: Facts, rows: ManyRows) -> tuple[list[SlowTrip], NDArray
     if not high.any():
         return [], marks
     said = verdicts(facts, TRIP, HOOK)
-    marks[:] = _marks(now, least, said) * (high & _are_fresh(rows))
+    marks[:] = _marks(now, least, said) * (high & are_fresh(rows))
     places = np.flatnonzero(marks)
     if not len(places):
         return [], marks
@@ -148,7 +157,7 @@ def _marks(
     return marks
 
 
-def _is_fresh(facts: Facts, row: SnapshotRow) -> bool:
+def is_fresh(facts: Facts, row: SnapshotRow) -> bool:
     """Return whether the estimate is of the last seconds: a silent connection keeps its own."""
     if row.rate("samples") or row.rate("sent") or row["p50_us"] is not None:
         return True
@@ -158,7 +167,7 @@ def _is_fresh(facts: Facts, row: SnapshotRow) -> bool:
     return len(before) == 2 and None not in before and before[0] != before[1]
 
 
-def _are_fresh(rows: ManyRows) -> NDArray[np.bool_]:
+def are_fresh(rows: ManyRows) -> NDArray[np.bool_]:
     """Return the same of many."""
     used = (rows.per_s("samples") > 0) | (rows.per_s("sent") > 0)
     medians = rows.derived("p50_us")
