@@ -128,6 +128,8 @@ def said(facts: Facts) -> str:
     found = above(facts)
     if not found:
         return "counters are as since boot"
+    if any(one.least for one in found):
+        return ""  # it may be no more than since the namespace was made
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return f"{found[0].names[0]} is above its average since boot{more}"
 

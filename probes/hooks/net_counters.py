@@ -9,7 +9,7 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 from probes.hooks.drops.counters import ALL
 from probes.kernel import procfs
 from probes.kernel.net_counters import NetCounters
-from probes.toolkit import Hook, Opening, Reading, Rung, Unit, counter, given, key, level, row_from
+from probes.toolkit import Hook, Opening, Reading, Rung, Unit, counter, given, key, level
 
 MORE = (
     "TcpActiveOpens",
@@ -27,18 +27,13 @@ _FIRST_ONLY = Path("/proc/sys/net/ipv4/tcp_mem")
 """A kernel parameter that only the first network namespace has, as it is the whole host's."""
 
 
-def _open(opening: Opening) -> Callable[[], Reading]:
-    files, columns, since = NetCounters({*ALL, *MORE}), opening.hook.stored, _since()
+def _open(_: Opening) -> Callable[[], Reading]:
+    files, since = NetCounters({*ALL, *MORE}), _since()
 
     def read() -> Reading:
         counted = files.read().numbers() | {"SoftnetDropped": procfs.softnet_dropped()}
         age = clock_gettime_ns(CLOCK_MONOTONIC)
-        return Reading(
-            [
-                row_from(columns, {"counter": name, "events": n, "age": age, "since": since})
-                for name, n in counted.items()
-            ]
-        )
+        return Reading([(name, n, age, since) for name, n in counted.items()])
 
     return read
 

@@ -81,6 +81,7 @@ EVERYTHING = (
     "dns",
     "name-servers",
     "net-counters",
+    "memory",
     "tls",
     "profile",
     "xdp-errors",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _LEXICON = Lexicon()
 
+LATELY = 4
+"""Readings in which nothing went wrong that end a claim: what comes in bursts goes on."""
+
 
 class Attempts:
     """The rows of tcp-connect at a moment, of which there are rates.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from probes.analysis import since_boot
+from probes.analysis.cases.claim import Claim, Evidence
 from probes.analysis.cases.drop_causes import ACCEPT, NO_CARRIER, REQUEST, DropPlace
 from probes.analysis.facts import Facts
 from probes.analysis.many import rows_of
@@ -56,6 +58,23 @@ def since_boot_of(facts: Facts, cause: str, place: DropPlace) -> Average | None:
     if cause == "NO_SOCKET" and place.protocol == "tcp":
         return None  # answered by a RST, and in no counter
     return since_boot.of_counters(facts, COUNTERS.get(cause, (cause,)))
+
+
+def is_ordinary(boot: Average | None, rate: float) -> bool:
+    """Return whether a rate is as since boot, of one port or of all."""
+    return boot is not None and max(rate, boot.now) <= since_boot.TIMES * boot.per_s
+
+
+def with_usual(claim: Claim, known: float | None, boot: Average | None) -> Claim:
+    """Return the claim with what is usual: by its history, else the average since boot.
+
+    An average that is "at least" so much is said, and is no number to compare with.
+    """
+    if known is not None or boot is None:
+        return replace(claim, usual=known)
+    said = Evidence(since_boot.COUNTERS, f"usual: {boot.text}", boot.per_s)
+    usual = None if boot.least else boot.per_s
+    return replace(claim, usual=usual, since_boot=not boot.least, evidence=(*claim.evidence, said))
 
 
 def _of_interface(facts: Facts, hook: str, name: str, column: str) -> Average | None:

@@ -15,6 +15,8 @@ from probes.model import Sample
 
 HOLD = 10.0
 """Seconds that a case has to be away to be over."""
+PLACE_KEPT = 3.0
+"""Seconds for which a case that eases keeps its place: it may come in bursts."""
 MOMENT = 0.25
 """Seconds between two readings below which nothing is said to have ended."""
 KEPT, MOST_KEPT = 900.0, 512
@@ -146,7 +148,7 @@ class CaseLog:
             for id, spell in before.items()
             if id not in joined
         ]
-        found.sort(key=lambda f: (f.state is Progress.OVER, f.ordinary, f.state is Progress.EASING))
+        found.sort(key=lambda finding: _order(finding, facts.wall))
         return found
 
     def _latest(self, time: float) -> Iterator[tuple[str, _Spell]]:
@@ -221,6 +223,14 @@ def _first_read(claim: Claim, facts: Facts) -> Sample | None:
     hook = claim.rows[0].hook if claim.rows else None
     samples = (sample for id, sample in facts.since.items() if id.hook == hook)
     return min(samples, key=lambda sample: sample.time, default=None)
+
+
+def _order(finding: Finding, wall: float) -> tuple[object, ...]:
+    """Return what the gravest of now has least of. What eases keeps its place for a moment."""
+    over, easing = finding.state is Progress.OVER, finding.state is Progress.EASING
+    late = easing and finding.until is not None and wall - finding.until > PLACE_KEPT
+    rank = () if over or late else tuple([-part for part in finding.case.rank])
+    return over, finding.ordinary, late, rank
 
 
 def _joined(there: Iterable[Case], before: Mapping[str, _Spell]) -> set[str]:

@@ -542,6 +542,28 @@ def test_datagrams_for_nobody_are_in_the_kernel_s_counter(
     record_property("count", 7)
 
 
+@_rungs("memory")
+def test_the_host_s_memory_and_that_of_sockets(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """What sockets may take is told in the first network namespace only."""
+    attachment = attached("memory", rung)
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        client = stack.enter_context(socket.create_connection(server.getsockname()))
+        client.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:  # nobody reads it
+                client.send(b"x" * 65536)
+        found = {row["where"]: row for row in values(attachment)}
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert (found["host"]["limit"], 0 < found["host"]["used"] < total) == (total, True)
+    assert found["TCP sockets"]["used"] >= 65536
+    assert found["TCP sockets"]["limit"] is None
+    assert (found["host"]["some_ns"] is None) is not Path("/proc/pressure/memory").exists()
+    record_property("count", 1)
+
+
 @_rungs("tcp-rtt")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_round_trips_of_old_and_new_connections(

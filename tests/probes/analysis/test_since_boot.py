@@ -73,6 +73,38 @@ def test_an_interface_counts_since_it_was_made() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "now", "since", "said"),
+    [
+        (500_000, 500_014, BOOT, "counters are as since boot"),
+        (20_000, 30_000, BOOT, "UdpRcvbufErrors is above its average since boot"),
+        (500_000, 500_014, "later", "counters are as since boot"),
+        (20_000, 30_000, "later", ""),
+    ],
+)
+def test_it_is_said_whether_counters_are_as_since_boot(
+    before: int, now: int, since: str, said: str
+) -> None:
+    """Of a namespace that may be younger, only that they are."""
+    assert since_boot.said(_host(before, now, since=since).facts) == said
+
+
+def test_nothing_is_said_of_one_reading() -> None:
+    host = WatchedHost()
+    host.tick(**{"net-counters": [_counter("UdpRcvbufErrors", 7)]})
+    assert since_boot.said(host.facts) == ""
+
+
+def test_retransmits_are_compared_by_their_share() -> None:
+    """More traffic has more of them."""
+    host = WatchedHost()
+    for again, sent in ((10_000, 1_000_000), (10_200, 1_020_000)):
+        counters = [_counter("TcpRetransSegs", again), _counter("TcpOutSegs", sent)]
+        host.tick(**{"net-counters": counters})
+    assert since_boot.share_of(host.facts, "TcpRetransSegs") == (0.01, 0.01)
+    assert not since_boot.above(host.facts)
+
+
+@pytest.mark.parametrize(
     ("per_s", "said"),
     [(0, "0/s"), (0.2, "0.2/s"), (12, "12/s"), (0.01, "36/h"), (0.00005, "0.2/h"), (3e-6, "0.3/d")],
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from probes.analysis.cases.detector import Detector
-from probes.analysis.cases.detectors import calls, connects, drops, lookups, programs, trips
+from probes.analysis.cases.detectors import calls, connects, drops, lookups, memory, programs, trips
 
 DETECTORS: tuple[Detector, ...] = tuple(
-    module.DETECTOR for module in (drops, programs, connects, lookups, trips, calls)
+    module.DETECTOR for module in (drops, programs, connects, lookups, trips, calls, memory)
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.by_row import SumBy
-from probes.analysis.cases.attempts import Attempts
+from probes.analysis.cases.attempts import LATELY, Attempts
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.drops_by_port import dropped_to
@@ -78,9 +78,10 @@ def _server(facts: Facts, queries: Attempts, rows: Sequence[int]) -> Claim | Non
     rate = float(queries.per_s("late")[rows].sum())
     waiting = int(queries.number("waiting")[rows].sum())
     share = late / seen if seen else 0.0
-    if share < LITTLE or late < 2 or not (rate or waiting):
-        return None
     (address,) = queries.values("server", rows[:1])
+    lately = rate or waiting or any(facts.series(LATE, (address,), LATELY))
+    if share < LITTLE or late < 2 or not lately:
+        return None
     who = _askers(queries, [n for n in rows if queries.recent("late")[n]])
     oldest = float(queries.number("oldest_ns")[rows].max())
     verdict = facts.verdict(LATE, (address,))

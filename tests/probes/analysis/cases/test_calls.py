@@ -128,3 +128,4 @@ def test_a_disk_that_is_slow_is_told_at_once_and_waits_are_not(
     told = _told(_slow(call, ms))
     assert [claim.severity for claim in told] == ([] if severity is None else [severity])
     assert [claim.what for claim in told] == [f"{call} is slow"] * len(told)
+    assert [(claim.share, claim.of) for claim in told] == [(1.0, "one thread's time")] * len(told)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.detectors import drops, programs
+from probes.analysis.cases.joined import joined
 from probes.model import Value
 from tests.support.watched_host import WatchedHost
 
@@ -67,6 +70,60 @@ def test_what_is_refused_at_a_listener_is_a_notice_until_it_is_usual() -> None:
     assert not found
 
 
+def _since_boot(lost: int, since: str = "boot", **counted: int) -> list[Claim]:
+    """What is claimed of datagrams for which a socket has no room, on a host up for 100,000 s."""
+    row = _drop("SOCKET_RCVBUFF", lost, protocol="udp", dport=514, way="in")
+    host = WatchedHost("interfaces", "drops")
+    for second in range(3):
+        counters: list[Values] = [
+            {"counter": name, "events": lost if second else n, "age": 10**14, "since": since}
+            for name, n in counted.items()
+        ]
+        host.more(interfaces=[_link(rx_packets=10_000)], drops=[row], net_counters=counters)
+    return list(drops.DETECTOR.claims(host.facts))
+
+
+def test_what_is_usual_since_boot_is_known_at_the_first_second() -> None:
+    (claim,) = _since_boot(20, UdpRcvbufErrors=20_000)
+    assert (claim.severity, claim.usual, claim.since_boot) == (Gravity.NOTICE, 0.2, True)
+    assert claim.evidence[-1].text == "usual: 0.2/s since boot (UdpRcvbufErrors)"
+    (claim,) = _since_boot(20, UdpRcvbufErrors=0)
+    assert (claim.usual, claim.since_boot) == (0, True)
+
+
+def test_a_namespace_that_may_be_younger_has_no_usual_rate_but_a_least_one() -> None:
+    (claim,) = _since_boot(20, "boot at the earliest", UdpRcvbufErrors=20_000)
+    assert (claim.usual, claim.since_boot) == (None, False)
+    assert claim.evidence[-1].text == "usual: at least 0.2/s since boot (UdpRcvbufErrors)"
+
+
+def test_a_little_that_was_lost_all_the_time_since_boot_is_not_told() -> None:
+    assert not _since_boot(20, UdpRcvbufErrors=1_000_000)  # 10/s
+
+
+def test_much_is_an_alarm_also_if_it_was_lost_since_boot() -> None:
+    """An incident does not become usual by lasting, nor if it lasted before ebpftop came."""
+    (claim,) = _since_boot(1_000, UdpRcvbufErrors=100_000_000)
+    assert claim.severity is Gravity.ALARM
+
+
+def test_without_counters_nothing_is_known_since_boot() -> None:
+    (claim,) = _since_boot(20)
+    assert (claim.usual, claim.since_boot) == (None, False)
+
+
+def test_who_sends_what_a_firewall_drops_is_told_of_it_by_the_errno_of_its_call() -> None:
+    row = _drop("NETFILTER_DROP", 100, protocol="udp", dport=53, way="out", comm="app", pid=20)
+    failing: Values = {"pid": 20, "comm": "app", "errno": "EPERM", "failures": 100, "calls": 100}
+    found = _claims(_link(tx_packets=50), row, syscall_processes__sendto=[failing])
+    (claim,) = [one for one in found if one.id.startswith("drops/")]
+    assert [who[:2] for who in claim.who] == [("app", 20)]
+    assert ("errno", "sendto", "EPERM") in claim.ties
+    other: Values = {**failing, "pid": 21}
+    (claim,) = _claims(_link(tx_packets=50), row, syscall_processes__sendto=[other])
+    assert not [tie for tie in claim.ties if "errno" in str(tie)]
+
+
 def test_no_route_is_what_connects_tell() -> None:
     row = _drop("no route", 30, location="IpOutNoRoutes", dport=None, protocol="-")
     (claim,) = _claims(_link(rx_packets=10), row)
@@ -94,6 +151,8 @@ def test_connection_tracking_that_is_full_is_the_cause_of_what_netfilter_drops()
     assert (claim.severity, claim.share) == (Gravity.ALARM, 0.8)
     assert "200 of 200 entries in use" in claim.evidence[0].text
     assert claim.knobs == ("net.netfilter.nf_conntrack_max",)
+    both = [_drop("NETFILTER_DROP", 200), _drop("NETFILTER_DROP", 50, interface="eth2", ifindex=3)]
+    assert len(joined(_claims(_link(rx_packets=250), *both, _tracking(250)))) == 1, "one table"
     found = _claims(_link(rx_packets=250), _drop("NETFILTER_DROP", 200), _tracking(20))
     assert {claim.id for claim in found} == {
         "drops/eth1/NETFILTER_DROP/tcp:8080",
@@ -183,6 +242,29 @@ def test_what_a_program_drops_is_the_program_s() -> None:
     assert claim.id == "xdp-programs/eth1/acme_filter"
     assert (claim.share, claim.who[0].program) == (0.5, "acme_filter#412")
     assert {("program", "acme_filter#412"), ("port", "udp", 9000)} <= claim.ties
+
+
+@pytest.mark.parametrize(
+    ("held_by", "by", "who", "said"),
+    [
+        ("filterd(1502), pin /sys/fs/bpf/f", "link", [("filterd", 1502)],
+         "(generic), pinned at /sys/fs/bpf/f"),
+        ("nobody", "netlink", [], "(generic), held by nobody: the interface has it"),
+        ("nobody", "link", [], "(generic), held by nobody"),
+        (None, "link", [], "(generic)"),
+    ],
+)  # fmt: skip
+def test_a_program_is_told_with_who_holds_it(
+    held_by: str | None, by: str, who: list[tuple[str, int]], said: str
+) -> None:
+    program: Values = {
+        "ifindex": 2, "interface": "eth1", "program_id": 412, "program": "acme_filter",
+        "mode": "generic", "by": by, "seen": "fexit", "packets": 1000, "drop": 500, "aborted": 0,
+        "held_by": held_by,
+    }  # fmt: skip
+    (claim,) = _claims(_link(rx_packets=1000), xdp_programs=[program])
+    assert [one[:2] for one in claim.who[1:]] == who
+    assert claim.evidence[0].text.endswith(said)
 
 
 def test_what_a_program_drops_has_a_past() -> None:

@@ -111,6 +111,20 @@ def test_it_eases_is_over_and_is_forgotten() -> None:
     assert told.at() == []
 
 
+def test_what_eases_keeps_its_place_for_a_moment() -> None:
+    told = _Told()
+    notice = replace(CLAIM, id="notice", severity=Gravity.NOTICE)
+    told.run(20)
+    told.run(5, CLAIM, notice)
+    told.run(2, notice)
+    assert [(f.id, f.state) for f in told.at()] == [
+        ("a/b", Progress.EASING),
+        ("notice", Progress.NOW),
+    ]
+    told.run(2, notice)
+    assert [f.id for f in told.at()] == ["notice", "a/b"]
+
+
 def test_what_comes_again_soon_goes_on() -> None:
     told = _Told()
     told.run(20)

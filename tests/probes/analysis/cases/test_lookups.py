@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from probes.analysis.cases.attempts import LATELY
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.detectors.lookups import DETECTOR
 from probes.model import Value
@@ -38,10 +39,12 @@ def test_a_query_that_waits_now_and_then_is_none() -> None:
     assert claim.severity is Gravity.NOTICE
 
 
-def test_it_ends_with_the_last_query_that_waits() -> None:
-    host = _host("name_servers", _asked(3, 3))
-    host.more(name_servers=[_asked(0, 0, oldest_ns=None)])
-    assert not DETECTOR.claims(host.facts)
+def test_it_ends_some_seconds_after_the_last_query_that_waits() -> None:
+    """Look-ups come in bursts."""
+    host = _host("name_servers", _asked(3, 3), ticks=12)
+    for second in range(LATELY):
+        host.more(name_servers=[_asked(0, 0, oldest_ns=None)])
+        assert bool(DETECTOR.claims(host.facts)) == (second < LATELY - 1)
 
 
 def test_look_ups_fail_where_dns_is_attached() -> None:

@@ -40,6 +40,7 @@ def test_a_path_that_takes_twenty_times_its_minimum_is_an_alarm_at_once() -> Non
     assert claim.what == f"{PEER}:873 slow round trip"
     assert [who[:2] for who in claim.who] == [("syncd", 7)]
     assert claim.evidence[0].text == "20x its minimum of 20.0ms"
+    assert claim.usual == 20_000, "all that is known so soon"
     assert ("peer", PEER) in claim.ties
 
 
@@ -120,6 +121,32 @@ def test_loss_is_a_share_of_the_segments_sent(again: int, severity: Gravity | No
     for claim in told:
         assert claim.share == pytest.approx(again / 100, rel=0.1)
         assert claim.id == f"tcp-rtt/{PEER}/retransmits"
+
+
+def _lossy(again: int, since_boot: float) -> list[Claim]:
+    """What is claimed of a lossy peer, on a host that has sent this share again since boot."""
+    host = WatchedHost()
+    counted = {"TcpOutSegs": 10_000_000, "TcpRetransSegs": int(10_000_000 * since_boot)}
+    counters: list[dict[str, Value]] = [
+        {"counter": name, "events": n, "age": 10**15, "since": "boot"}
+        for name, n in counted.items()
+    ]
+    for _ in range(6):
+        rows = [_connection(1, 20_000, 19_000, samples=50, retransmits=again)]
+        host.more(tcp_rtt=rows, net_counters=counters)
+    return list(trips(host.facts).claims)
+
+
+def test_a_little_loss_that_was_so_since_boot_is_not_told() -> None:
+    assert not _lossy(3, since_boot=0.02)
+    (claim,) = _lossy(3, since_boot=0.002)
+    assert claim.severity is Gravity.NOTICE
+    assert claim.evidence[-1].text == "0.20% of all segments since boot"
+
+
+def test_much_loss_is_an_alarm_also_where_it_was_so_since_boot() -> None:
+    (claim,) = _lossy(10, since_boot=0.1)
+    assert claim.severity is Gravity.ALARM
 
 
 def test_syns_that_are_sent_again_are_no_loss_on_the_way() -> None:

@@ -58,6 +58,7 @@ def _claim(
     verdict: Verdict,
     callers: Sequence[Caller],
 ) -> Claim:
+    usual = usual_of(facts, SLOW, row.key, verdict)
     mean, p99, made = row.number("mean_ns"), row.number("p99_ns"), row.rate("calls")
     return Claim(
         id=f"{HOOK}/{call}/slow",
@@ -65,7 +66,9 @@ def _claim(
         what=f"{call} is slow",
         now=p99,
         unit=Unit.NS,
-        usual=usual_of(facts, SLOW, row.key, verdict),
+        share=min(made * mean / 1e9, 1.0) if usual is None else None,
+        of="one thread's time",
+        usual=usual,
         since=verdict.since if verdict.usual is not None else None,
         struck=made,
         who=tuple([c.who(c.calls) for c in callers[:NAMED] if c.calls]),

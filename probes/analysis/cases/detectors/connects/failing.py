@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from probes.analysis.anomaly import LEARN
-from probes.analysis.cases.attempts import Attempts
+from probes.analysis.cases.attempts import LATELY, Attempts
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Who
 from probes.analysis.cases.detectors.connects.evidence import evidence_of
 from probes.analysis.cases.detectors.connects.figures import BY_PLACE, HOOK
@@ -35,8 +35,6 @@ from probes.arrays import np
 from probes.model import Value
 from probes.units import Unit
 
-LATELY = 4
-"""Readings without any failure that end a claim."""
 _NOT_HERE = "0"
 """A network namespace that is not this host's, nobody knows which."""
 _OF_HISTORY = 8

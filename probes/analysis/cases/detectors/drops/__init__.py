@@ -18,11 +18,12 @@ from probes.analysis.cases.detectors.drops.queues import dropped_by_qdiscs
 from probes.analysis.cases.detectors.drops.rules import rule_claims
 from probes.analysis.droppers import HOOKS
 from probes.analysis.facts import Facts
+from probes.analysis.since_boot import COUNTERS
 
 
 def every_claim(facts: Facts) -> Sequence[Claim]:
     """Return all claims of lost packets, the worst first."""
-    return facts.once_read(_claimed, *HOOKS, "qdiscs", CALLERS)
+    return facts.once_read(_claimed, *HOOKS, "qdiscs", CALLERS, COUNTERS)
 
 
 def _claims(facts: Facts) -> Sequence[Claim]:

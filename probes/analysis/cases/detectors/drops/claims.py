@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
+from probes.analysis.cases.cause_counters import is_ordinary, since_boot_of, with_usual
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Where, Who
 from probes.analysis.cases.detectors.drops.by_cause import LOST
 from probes.analysis.cases.detectors.drops.harm import seen_at, severity_of, share_of
@@ -13,6 +14,7 @@ from probes.analysis.cases.detectors.drops.interfaces import Links
 from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
 from probes.analysis.cases.drop_causes import (
     ACCEPT,
+    CONNTRACK,
     NO_CARRIER,
     DropPlace,
     described,
@@ -30,13 +32,15 @@ from probes.analysis.cases.drop_claim import (
 )
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts
+from probes.analysis.since_boot import Average
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH
 
 _ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
 _MOST_WHO = 3
 """Processes, and sentences of evidence, of a claim."""
-CALLERS, _ACCEPTS = "syscall-processes", ("accept", "accept4")
+CALLERS = "syscall-processes"
+_ACCEPTS, _SENDS = ("accept", "accept4"), ("sendto", "sendmsg", "sendmmsg", "write", "writev")
 
 
 def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
@@ -49,15 +53,12 @@ def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
     share, of = share_of(lost, links)
     who = _who(lost.rows)
     verdict = facts.verdict(LOST, lost.key)
-    severity = severity_of(lost, place, share, held=bool(who))
+    boot = since_boot_of(facts, lost.cause, place)
+    severity = _gravity(facts, lost, severity_of(lost, place, share, held=bool(who)), who, boot)
     if severity is None:
-        # Little of all may be all of a service: said if it is new, or what is usual is not known.
-        new = verdict.usual is not None or facts.learning(("drops",))
-        if not (who and new and lost.drop_class is DropClass.REFUSAL):
-            return None
-        severity = Gravity.NOTICE
-    failing = _failing_accepts(facts, who) if lost.cause == ACCEPT else []
-    errors = [errno for *_, errno in failing[:1]]
+        return None
+    failing = list(_failing(facts, lost, who))
+    errors = [errno for *_, errno in failing[:1]] if lost.cause == ACCEPT else []
     at = place.at if place.at != DASH else seen_at(lost.rows)
     claim = drop_claim(
         claim_id(place, lost.cause),
@@ -79,9 +80,9 @@ def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
         ties={*_tied(lost, ports), *failing},
         depth=described(lost.cause).depth,
     )
+    usual = verdict.usual if verdict.since is not None else facts.usual(LOST, lost.key)
     return replace(
-        claim,
-        usual=verdict.usual if verdict.since is not None else facts.usual(LOST, lost.key),
+        with_usual(claim, usual, boot),
         since=verdict.since if verdict.usual is not None else None,
         knobs=knobs(lost.cause, place),
         figure=LOST,
@@ -89,24 +90,51 @@ def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
     )
 
 
+def _gravity(
+    facts: Facts, lost: Lost, by_share: Gravity | None, who: Sequence[Who], boot: Average | None
+) -> Gravity | None:
+    """Return how bad it is; None: it is little, and not new."""
+    new = facts.verdict(LOST, lost.key).usual is not None
+    severity = by_share
+    if severity is None and who and lost.drop_class is DropClass.REFUSAL:
+        # Little of all may be all of a service: said if it is new, or what is usual is not known.
+        severity = Gravity.NOTICE if new or facts.learning(("drops",)) else None
+    as_ever = not new and not lost.waiting and is_ordinary(boot, lost.rate)
+    return None if severity is Gravity.NOTICE and as_ever else severity
+
+
 def _tied(lost: Lost, ports: Ports) -> Iterator[Hashable]:
     """Yield the ports that make much of it, or all if all that is sent there is lost; an errno."""
     yield from tied_ports(ports, 0.0 if lost.cause in _ALL_LOST else TIED * lost.rate)
+    if lost.cause == CONNTRACK:
+        yield CONNTRACK, lost.place.netns  # one table, whatever interface the packets come by
     errno = described(lost.cause).errno
     if errno and not lost.place.netns:
         yield "errno", "connect", errno
+    if lost.cause == "PROTO_MEM" and not lost.place.netns:
+        yield "memory", lost.place.protocol
 
 
-def _failing_accepts(facts: Facts, who: Iterable[Who]) -> list[tuple[str, str, str]]:
-    """Return how the accepts of a queue's own process fail: then nobody empties it."""
+def _failing(facts: Facts, lost: Lost, who: Iterable[Who]) -> Iterator[tuple[str, str, str]]:
+    """Yield how calls of the processes fail for the same cause: of a queue that nobody empties.
+
+    And of what a rule drops on its way out: whoever sends it is told so.
+    """
+    calls: tuple[str, ...] = _ACCEPTS if lost.cause == ACCEPT else ()
+    errnos: tuple[str, ...] = ()
+    if lost.drop_class is DropClass.REFUSAL and _goes_out(lost.rows):
+        calls, errnos = _SENDS, ("EPERM",)
     pids = {one.pid for one in who}
-    return [
-        ("errno", str(s.id.target), str(row["errno"]))
-        for s in facts.of(CALLERS)
-        if s.id.target in _ACCEPTS
-        for row in s.rows
-        if row["pid"] in pids and row.rate("failures")
-    ]
+    for snapshot in facts.of(CALLERS):
+        if snapshot.id.target in calls:
+            for row in snapshot.rows:
+                errno = str(row["errno"])
+                if row["pid"] in pids and row.rate("failures") and (not errnos or errno in errnos):
+                    yield "errno", str(snapshot.id.target), errno
+
+
+def _goes_out(rows: Iterable[SnapshotRow]) -> bool:
+    return {row.stored.get("way") for row in rows} == {"out"}
 
 
 def _what(lost: Lost, place: DropPlace, *, several: bool) -> str:

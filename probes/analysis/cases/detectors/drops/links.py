@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from probes import units
+from probes.analysis.cases.cause_counters import is_ordinary, since_boot_of, with_usual
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where
 from probes.analysis.cases.detectors.drops.by_cause import LOST
 from probes.analysis.cases.detectors.drops.harm import SOME
@@ -33,18 +33,21 @@ def link_claims(facts: Facts) -> Iterator[Claim]:
     for row in rows_of(facts, "interfaces"):
         rates = row.rates
         if any(map(rates.get, ("rx_dropped", "tx_dropped", "rx_missed"))):
-            for one in found.of(row).by:
-                if one.where in ("NIC", "link") and one.rate >= FLOOR:
-                    yield _of_link(facts, row, one)
+            own = [d for d in found.of(row).by if d.where in ("NIC", "link") and d.rate >= FLOOR]
+            claims = (_of_link(facts, row, one) for one in own)
+            yield from [claim for claim in claims if claim is not None]
 
 
-def _of_link(facts: Facts, row: SnapshotRow, one: Dropper) -> Claim:
+def _of_link(facts: Facts, row: SnapshotRow, one: Dropper) -> Claim | None:
     name, sent = str(row.stored["interface"]), one.name.startswith("tx")
     down = sent and is_down(row)
     cause = NO_CARRIER if down else one.name
     place = DropPlace(name)
     share = one.rate / (row.rate("tx_packets" if sent else "rx_packets") + one.rate)
     severity = Gravity.ALARM if share >= SOME else Gravity.NOTICE
+    boot = since_boot_of(facts, cause, place)
+    if severity is Gravity.NOTICE and is_ordinary(boot, one.rate):
+        return None
     claim = drop_claim(
         claim_id(place, cause),
         severity,
@@ -58,4 +61,4 @@ def _of_link(facts: Facts, row: SnapshotRow, one: Dropper) -> Claim:
         rows=(ClaimedRow("interfaces", row.key),),
         depth=described(cause).depth,
     )
-    return replace(claim, usual=facts.usual(LOST, (place, cause)))
+    return with_usual(claim, facts.usual(LOST, (place, cause)), boot)

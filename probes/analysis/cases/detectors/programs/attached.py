@@ -12,6 +12,9 @@ from probes.analysis.freed import losses
 from probes.analysis.many import rows_of
 from probes.analysis.snapshot_row import SnapshotRow
 
+NOBODY = "nobody"
+"""As `held_by` says it of a program that no process and no pin holds."""
+_PIN = "pin "
 DEPTH = 3
 """As `Claim.depth`: a program's."""
 
@@ -46,12 +49,28 @@ def stage_at(hook: str, row: SnapshotRow) -> str:
 
 def holders(facts: Facts, row: SnapshotRow) -> Iterator[Who]:
     """Yield the processes that hold it, where that is known."""
-    for held in facts.rows("programs"):
-        if held.stored["id"] == row["program_id"]:
-            for name in str(held.stored.get("held_by") or "").split(", "):
-                comm, _, pid = name.removesuffix(")").rpartition("(")
-                if comm and pid.isdigit():
-                    yield Who(comm, int(pid))
+    for name in _held_by(facts, row).split(", "):
+        comm, _, pid = name.removesuffix(")").rpartition("(")
+        if comm and pid.isdigit():
+            yield Who(comm, int(pid))
+
+
+def held(facts: Facts, row: SnapshotRow) -> str:
+    """Return ", pinned at PATH", or that nobody holds it; "" where processes alone do."""
+    names = _held_by(facts, row)
+    if names == NOBODY:
+        by_link = row.stored.get("by") == "link" or row.stored.get("at") == "tcx"
+        return ", held by nobody" + ("" if by_link else ": the interface has it")
+    pins = [name.removeprefix(_PIN) for name in names.split(", ") if name.startswith(_PIN)]
+    return f", pinned at {pins[0]}" if pins else ""
+
+
+def _held_by(facts: Facts, row: SnapshotRow) -> str:
+    """Return its holders; recordings of older versions have them in `programs` alone."""
+    if known := row.stored.get("held_by"):
+        return str(known)
+    rows = (one for one in facts.rows("programs") if one.stored["id"] == row["program_id"])
+    return next((str(one.stored.get("held_by") or "") for one in rows), "")
 
 
 def next_steps(row: SnapshotRow, name: str) -> tuple[str, ...]:

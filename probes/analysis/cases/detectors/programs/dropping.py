@@ -14,6 +14,7 @@ from probes.analysis.cases.detectors.programs.attached import (
     AttachedProgram,
     came_to,
     freed_for,
+    held,
     holders,
     next_steps,
     stage_at,
@@ -46,7 +47,7 @@ def dropping_claim(
         return None
     ports = ports_of(freed_for(facts, name, one.where))
     rates = f"{units.count(one.rate)}/s of {units.count(seen)}/s"
-    text = f"{rates} dropped by {one.where} {one.name} ({way_of(sits)})"
+    text = f"{rates} dropped by {one.where} {one.name} ({way_of(sits)}){held(facts, row)}"
     claim = drop_claim(
         f"{sits.hook}/{name}/{row['program'] or one.name}",
         Gravity.ALARM if share >= MUCH else Gravity.NOTICE,

@@ -7,6 +7,7 @@ from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Wh
 from probes.analysis.cases.detectors.programs.attached import (
     DEPTH,
     AttachedProgram,
+    held,
     holders,
     next_steps,
     stage_of,
@@ -26,9 +27,8 @@ def slow_claim(
     """Return a claim of a program that holds up each packet. taken: ns. busy: of one CPU."""
     row, one, name = sits.row, sits.dropper, str(link.stored["interface"])
     time = units.show(taken, Unit.NS)
-    text = (
-        f"{time} a packet, {units.count(one.rate)} packets/s, {units.percent(100 * busy)} of a CPU"
-    )
+    often = f"{units.count(one.rate)} packets/s, {units.percent(100 * busy)} of a CPU"
+    text = f"{time} a packet, {often}, at {name} ({way_of(sits)})"
     return Claim(
         id=f"{sits.hook}/{name}/{row['program'] or one.name}/slow",
         severity=Gravity.ALARM,
@@ -41,7 +41,7 @@ def slow_claim(
         struck=one.rate,
         who=(Who(program=one.name, rate=one.rate), *holders(facts, row)),
         where=Where(name, stage=stage_of(sits)),
-        evidence=(Evidence(sits.hook, f"{text}, at {name} ({way_of(sits)})", taken),),
+        evidence=(Evidence(sits.hook, f"{text}{held(facts, row)}", taken),),
         next=next_steps(row, name),
         rows=(ClaimedRow("interfaces", link.key), ClaimedRow(sits.hook, row.key)),
         ties=frozenset({("program", one.name)}),

@@ -30,7 +30,10 @@ class Trips(NamedTuple):
 
 
 def trips(facts: Facts) -> Trips:
-    """Return what is wrong with connections, the worst first; computed once for each reading."""
+    """Return what is wrong with connections, the worst first; computed once for each reading.
+
+    Averages since boot are those of the first reading, and stay.
+    """
     return facts.once_read(_judged, HOOK)
 
 

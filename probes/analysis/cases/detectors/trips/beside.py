@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.anomaly import Verdict
 from probes.analysis.cases.detectors.trips.connections import HOOK, LEXICON
@@ -37,20 +37,26 @@ def slow_beside(facts: Facts, known: Container[int]) -> Iterator[SlowTrip]:
     """
     rows = many_of(facts, HOOK)
     found = _of_few(facts) if rows is None else _of_many(rows)
-    for place, row, now, others in found:
+    for place, row, now, quick, others in found:
         by = {comm: least for comm, least in others.items() if comm != row["comm"]}
         comm = min(by, key=by.__getitem__, default=None)
         if comm is None or place in known or now - by[comm] < DELAYED_US:
             continue
         beside = BesideTrip(str(comm), by[comm])
-        yield SlowTrip(place, row, now, row.number("min_us"), Verdict(), FAR, len(by) + 1, beside)
+        yield SlowTrip(place, row, now, row.number("min_us"), Verdict(), FAR, quick + 1, beside)
 
 
-_Compared = tuple[int, SnapshotRow, float, Mapping[Value, float]]
-"""A slow connection, and the least round trip of each process that is quick at its peer."""
+class _SlowBeside(NamedTuple):
+    """A slow connection. quick: connections to its peer that are not, and the least by process."""
+
+    place: int
+    row: SnapshotRow
+    now: float
+    quick: int
+    least: Mapping[Value, float]
 
 
-def _of_few(facts: Facts) -> Iterator[_Compared]:
+def _of_few(facts: Facts) -> Iterator[_SlowBeside]:
     rows = facts.rows(HOOK)
     now = numbers_in(rows, "srtt_us")
     slow = [n for n, us in enumerate(now) if us >= DELAYED_US and is_fresh(facts, rows[n])]
@@ -59,10 +65,11 @@ def _of_few(facts: Facts) -> Iterator[_Compared]:
     quick = [n for n, us in enumerate(now) if 0 < us < LEAST_US]
     for n in slow[:MOST]:
         same = [q for q in quick if rows[q]["raddr"] == rows[n]["raddr"]]
-        yield n, rows[n], now[n], _least([(rows[q]["comm"], now[q]) for q in same])
+        least = _least([(rows[q]["comm"], now[q]) for q in same])
+        yield _SlowBeside(n, rows[n], now[n], len(same), least)
 
 
-def _of_many(rows: ManyRows) -> Iterator[_Compared]:
+def _of_many(rows: ManyRows) -> Iterator[_SlowBeside]:
     now = rows.numbers("srtt_us")
     slow, quick = now >= DELAYED_US, (now > 0) & (now < LEAST_US)
     if not (slow.any() and quick.any()):
@@ -73,7 +80,8 @@ def _of_many(rows: ManyRows) -> Iterator[_Compared]:
     slow &= quick_at[peers] & are_fresh(rows)
     for n in np.flatnonzero(slow)[:MOST].tolist():
         same = np.flatnonzero(quick & (peers == peers[n]))[:MOST].tolist()
-        yield n, rows[n], float(now[n]), _least([(rows[q]["comm"], float(now[q])) for q in same])
+        least = _least([(rows[q]["comm"], float(now[q])) for q in same])
+        yield _SlowBeside(n, rows[n], float(now[n]), len(same), least)
 
 
 def _least(trips: list[tuple[Value, float]]) -> Mapping[Value, float]:

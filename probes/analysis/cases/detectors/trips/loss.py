@@ -7,6 +7,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from probes import units
+from probes.analysis import since_boot
 from probes.analysis.anomaly import Threshold
 from probes.analysis.by_row import ByRow
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where
@@ -29,6 +30,7 @@ from probes.analysis.facts import Facts
 from probes.analysis.history import Figure
 from probes.analysis.many import rates_in, rows_of
 from probes.analysis.many_rows import ManyRows
+from probes.analysis.since_boot import TIMES, ShareSinceBoot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.units import Unit
@@ -109,6 +111,9 @@ def _claim(facts: Facts, peer: str, found: Resent, rows: Sequence[SnapshotRow]) 
     elif share < _NOTICED_SHARE:
         return None
     grave = share is not None and share >= _AGAIN_SHARE
+    boot = since_boot.share_of(facts, "TcpRetransSegs")
+    if not grave and share is not None and boot is not None and share <= TIMES * boot.average:
+        return None  # as it always was, of all segments
     since = [v.since for v in said if v.since is not None and v.usual is not None]
     return Claim(
         id=f"{HOOK}/{peer}/retransmits",
@@ -122,7 +127,7 @@ def _claim(facts: Facts, peer: str, found: Resent, rows: Sequence[SnapshotRow]) 
         struck=found.per_s,
         who=holders(those, lambda row: row.rate("retransmits")),
         where=Where(address=peer, port=port_of(those)),
-        evidence=tuple(_sent(found, those)),
+        evidence=(*_sent(found, those), *_since_boot(boot)),
         next=(f"ss -tin dst {peer}", f"mtr --tcp -n {peer}"),
         pane="rtt",
         rows=tuple([ClaimedRow(HOOK, row.key) for row in those]),
@@ -131,6 +136,12 @@ def _claim(facts: Facts, peer: str, found: Resent, rows: Sequence[SnapshotRow]) 
         ties=ties_of(those, peer, path=True),
         depth=1,
     )
+
+
+def _since_boot(boot: ShareSinceBoot | None) -> Iterable[Evidence]:
+    if boot is not None:
+        text = f"{units.percent(100 * boot.average)} of all segments since boot"
+        yield Evidence(since_boot.COUNTERS, text, boot.average)
 
 
 def _sent(found: Resent, those: Sequence[SnapshotRow]) -> Iterable[Evidence]:

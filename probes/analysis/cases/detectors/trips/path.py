@@ -67,14 +67,13 @@ def _claim(
     since = [v.since for v in (one.verdict for one in some) if v.since and v.usual is not None]
     ends = {_ends(one.row)[2:] + _ends(one.row)[:2] for one in some}
     served = [row for row in heard.values() if _ends(row) in ends]
-    verdict = first.verdict
     return Claim(
         id=f"{HOOK}/{peer}" + (f"/{comm}" if comm is not None else ""),
         severity=Gravity.ALARM if grave else Gravity.NOTICE,
         what=f"{place} slow round trip" + (f" of {comm}" if comm is not None else ""),
         now=first.now,
         unit=Unit.US,
-        usual=verdict.usual if verdict.since is not None else facts.usual(TRIP, first.row.key),
+        usual=_usual(facts, first),
         since=min(since, default=None),
         struck=trips,
         who=holders([one.row for one in some], lambda row: row.rate("sent")),
@@ -89,6 +88,15 @@ def _claim(
         | ({("slow process", comm)} if first.beside is not None else frozenset()),
         depth=1,
     )
+
+
+def _usual(facts: Facts, one: SlowTrip) -> float | None:
+    """Return what is usual; before that is known, the least that was: another's, or its own."""
+    verdict = one.verdict
+    usual = verdict.usual if verdict.since is not None else facts.usual(TRIP, one.row.key)
+    if usual is not None:
+        return usual
+    return one.least or None if one.beside is None else one.beside.now
 
 
 def _told(first: SlowTrip, slow: int, number: int, *, grave: bool) -> Iterable[Evidence]:
