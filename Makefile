@@ -45,11 +45,13 @@ run: $(RUN_INSTALLED) $(RUN_READY) ## the monitor; other commands: make run ARGS
 # What needs no kernel runs side by side; the kernel's tests share one machine, so one by one, and
 # so do those that fill a CPU or much memory.
 # Exit status 5 is "no test of that name": an error only where neither part has one.
+# Compiled tests are kept, whatever the environment says: each worker takes two seconds to make them.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := .venv/bin/python -m pytest
-# Half as many workers again as there are cores: many tests wait. Each begins with whole files, of
-# which much is made once.
+# Twice as many workers as there are cores: many tests wait. Each begins with whole files, of which
+# much is made once.
 QUICK := $(PYTEST) -m 'not kernel and not slow' --ignore tests/kernel --dist worksteal \
-  -n $(shell echo $$(($$(nproc) * 3 / 2)))
+  -n $(shell echo $$(($$(nproc) * 2)))
 
 test: $(RUN_INSTALLED) $(DEV_READY) ## all tests, those of the kernel as root; ARGS="-k word"
 	.ci/packages $(TEST_PACKAGES) || [[ $$? -eq 3 ]]

@@ -51,6 +51,15 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All that stands in a tree: each test looks through it."""
+    return tuple([node for node in ast.walk(tree) if not isinstance(node, _CONTEXT)])
+
+
+_CONTEXT = ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop
+
+
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -66,11 +75,11 @@ def _bases(tree: ast.Module, module: str) -> Iterator[tuple[str, str]]:
     """Return each class with a base of ours, by its full name."""
     names = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for node in _nodes(tree) if isinstance(node, ast.ClassDef)]
     names |= {c.name: f"{module}.{c.name}" for c in classes}
     for c in classes:
         for base in c.bases:
@@ -99,7 +108,7 @@ def test_a_class_name_has_one_meaning() -> None:
     names = Counter(
         node.name.lstrip("_")
         for path in FILES
-        for node in ast.walk(_tree(path))
+        for node in _nodes(_tree(path))
         if isinstance(node, ast.ClassDef)
     )
     assert [name for name, times in names.items() if times > 1] == []
@@ -122,7 +131,7 @@ _QUESTIONS = {
 
 def _questions(tree: ast.AST) -> list[str]:
     """Return public classes whose docstrings begin like an indirect question, not with a noun."""
-    classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and not _private(n.name)]
+    classes = [n for n in _nodes(tree) if isinstance(n, ast.ClassDef) and not _private(n.name)]
     texts = {c.name: (ast.get_docstring(c) or "").split(maxsplit=1) for c in classes}
     return [name for name, words in texts.items() if words and words[0].lower() in _QUESTIONS]
 
@@ -147,7 +156,7 @@ POINTS = {kind.__name__ for kind in kinds()}
 def _asks_for_kinds(tree: ast.AST) -> list[str]:
     """Return where it is asked which kind of attach point one is."""
     found = []
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         asked: ast.AST | None = None
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
             asked = node.args[-1]
@@ -202,7 +211,7 @@ def test_a_question_for_kinds_would_be_found() -> None:
 def _written_elsewhere(tree: ast.AST) -> list[str]:
     """Return the attributes that are written of something other than self."""
     found = []
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             own = isinstance(node.value, ast.Name) and node.value.id == "self"
             if not own and node.attr not in TEXTUALS:
@@ -231,7 +240,7 @@ def test_a_write_would_be_found() -> None:
 
 
 def _defined(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -243,8 +252,8 @@ def _defined(tree: ast.AST) -> Iterator[str]:
 def _from_elsewhere(tree: ast.AST) -> set[str]:
     """Return the private names that are used and not defined here. (A private module is its
     package's, which its users see from its path.)"""
-    used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    for node in ast.walk(tree):
+    used = {n.attr for n in _nodes(tree) if isinstance(n, ast.Attribute)}
+    for node in _nodes(tree):
         if isinstance(node, ast.ImportFrom) and not _is_package(node.module or ""):
             used |= {alias.name for alias in node.names}
     return {name for name in used if _private(name)} - set(_defined(tree)) - STANDARD
@@ -272,14 +281,14 @@ def test_private_names_that_tui_terminal_uses_are_textual_s_or_rich_s() -> None:
 def _named(tree: ast.AST) -> Iterator[str]:
     """Return the names of functions, methods and classes."""
     definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return (node.name for node in ast.walk(tree) if isinstance(node, definitions))
+    return (node.name for node in _nodes(tree) if isinstance(node, definitions))
 
 
 def test_textual_s_private_modules_are_imported_in_the_terminal_package_only() -> None:
     for path in FILES:
         if path.is_relative_to(TERMINAL):
             continue
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(_tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("textual"):
                 names = [*str(node.module).split("."), *(alias.name for alias in node.names)]
                 assert not any(map(_private, names)), f"{path}: {ast.unparse(node)}"
@@ -329,7 +338,7 @@ def test_every_key_calls_a_method_of_its_group() -> None:
 def test_groups_do_not_see_each_other() -> None:
     """Nor what they are called by: the app, and what paints."""
     for path in (ROOT / "tui" / "screen" / "actions").glob("*.py"):
-        for node in ast.walk(_tree(path)):
+        for node in _nodes(_tree(path)):
             if isinstance(node, ast.ImportFrom):
                 assert not str(node.module).startswith("tui.screen.actions"), path.name
                 assert node.module not in ("tui.screen.app", "tui.screen.renderer"), path.name
@@ -383,8 +392,8 @@ WRITES_C = {"probes/hooks/lsm/source.py", "probes/custom/source.py"}
 
 def _lines_of_c(tree: ast.Module) -> Iterator[int]:
     """Return the lines of each string that looks like C."""
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    told = {id(node.value) for node in _nodes(tree) if isinstance(node, ast.Expr)}
+    for node in _nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
             lines = node.value.strip().splitlines()
             if sum(line.rstrip().endswith((";", "{", "}")) for line in lines) * 2 > len(lines):

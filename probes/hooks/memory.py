@@ -8,14 +8,13 @@ from pathlib import Path
 
 from probes.kernel import capabilities, cgroups, pressure, procfs, sysctl
 from probes.kernel.pressure import MemoryPressure
-from probes.model import Value
 from probes.toolkit import (
     Hook,
     Opening,
     Reading,
     Rung,
     Unit,
-    Unsupported,
+    Value,
     counter,
     given,
     holder,
@@ -50,12 +49,6 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         return Reading([row_from(columns, known) for known in found])
 
     return read
-
-
-def _missing() -> Unsupported | None:
-    if pressure.of(pressure.HOST) is not None or Path("/proc/net/sockstat").exists():
-        return None
-    return Unsupported("this kernel tells no pressure (Linux 4.20, CONFIG_PSI)")
 
 
 def _waiting(waits: MemoryPressure | None) -> Known:
@@ -138,11 +131,7 @@ HOOK = Hook(
         counter("oom_kill", "Killed", "processes killed as no memory was left"),
         *holder("process with most memory in a cgroup that waits now", label=False),
     ),
-    ladder=(
-        Rung(
-            "procfs", "nothing; cgroups: PSI, cgroup v2", _open, precheck=_missing, from_zero=False
-        ),
-    ),
+    ladder=(Rung("procfs", "nothing", _open, from_zero=False),),
     order=76,
     rows_go=True,
     reads_with=capabilities.PROCESSES,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import textual.app
 import textual.pilot
 from textual._context import active_app
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from probes.analysis.cases import judgement
@@ -48,6 +50,20 @@ async def _idle() -> None:
 
 
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = _quiet
+
+
+_parse_rules, _PARSED = Stylesheet._parse_rules, dict[Hashable, list[RuleSet]]()
+
+
+def _parsed_once(sheet: Stylesheet, *source: Any, **more: Any) -> list[RuleSet]:
+    """Rules of style, which every app would parse again."""
+    key = (*sheet._variables.items(), *source, *more.items())
+    if key not in _PARSED:
+        _PARSED[key] = _parse_rules(sheet, *source, **more)
+    return _PARSED[key]
+
+
+Stylesheet._parse_rules = _parsed_once  # type: ignore[method-assign]
 
 
 class Played(Script):

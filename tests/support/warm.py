@@ -161,8 +161,13 @@ def _become(asked: dict[str, Any], streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
+    import tui.commands._doctor
     import tui.screen.app  # noqa: F401
+    from probes.hooks import catalogue
+    from tui import cli
 
+    catalogue()
+    cli._parsers()
     gc.collect()
     gc.freeze()
     code = _serve(socket.socket(fileno=int(sys.argv[1])))

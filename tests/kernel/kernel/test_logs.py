@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 
 import pytest
 
@@ -85,25 +87,32 @@ def test_all_that_is_there_comes_in_order_and_once(how: type[BpfTable], kind: in
 @pytest.mark.parametrize("how", [BpfTable, OneByOne])
 def test_what_is_written_while_it_is_emptied_comes_once(how: type[BpfTable]) -> None:
     """As fast as it is read: the map is full again and again."""
-    # One by one, each call waits for Python's lock, which the writers pass to each other.
-    made, taken = (40_000 if how is BpfTable else 4_000), list[Entry]()
-    with _log(64, how=how) as table:
-
-        def write(cpu: int) -> None:
-            for n in range(made // 2):
-                while not _put(table, (n, cpu, 0), n):
-                    pass
-
-        threads = [threading.Thread(target=write, args=(cpu,)) for cpu in range(2)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
+    made, taken = 40_000, list[Entry]()
+    with _log(64, how=how) as table, ExitStack() as end:
+        writers = [_writing(table, cpu, made // 2) for cpu in range(2)]
+        for writer in writers:
+            end.callback(writer.kill)
+        while any(writer.is_alive() for writer in writers):
             now = table.drain()
             assert now == sorted(now)
             assert len(now) <= 64
             taken += now
+        assert [writer.exitcode for writer in writers] == [0, 0]
         taken += table.drain()
     assert sorted(taken) == [(n, cpu, 0, n) for n in range(made // 2) for cpu in range(2)]
+
+
+def _writing(table: BpfTable, cpu: int, number: int) -> ForkProcess:
+    """A process: threads would wait for Python's lock, at each call, until it is passed to them."""
+
+    def write() -> None:
+        for n in range(number):
+            while not _put(table, (n, cpu, 0), n):
+                os.sched_yield()
+
+    writer = get_context("fork").Process(target=write)
+    writer.start()
+    return writer
 
 
 def _put(table: BpfTable, at: tuple[int, int, int], value: int) -> bool:

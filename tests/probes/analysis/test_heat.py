@@ -16,6 +16,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Row, Sample, State, Status
+from tests.support.amounts import amounts
 from tests.support.plain_heat import PlainHeat
 from tests.support.stage import playing, settle, step, text
 from tui.table.lines import width_of
@@ -170,8 +171,9 @@ async def test_a_syscall_s_detail_has_its_callers_connections() -> None:
 
 @pytest.mark.parametrize("few", [0, 60, 1000])
 @pytest.mark.parametrize("zero", [True, False])
+@amounts("every", quick=297, slow=60)
 def test_columns_give_the_same_heat_as_rows(
-    zero: bool, few: int, monkeypatch: pytest.MonkeyPatch
+    every: int, zero: bool, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that come, go, come back, begin again and stand still, and large numbers."""
     monkeypatch.setattr(heat_module, "FEW", few)
@@ -190,7 +192,7 @@ def test_columns_give_the_same_heat_as_rows(
         epoch = 1 if second < 2 * SLOT_SECONDS * SLOTS - 400 else 2
         _add(plain, second, rows, epoch, zero=zero)
         _add(columns, second, rows, epoch, zero=zero, as_columns=True)
-        if second % 297 == 0:
+        if second % every == 0:
             _same(columns, plain)
     _same(columns, plain)
     assert any(_hits(columns, key) for key in counts)

@@ -17,6 +17,7 @@ from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
+from tests.support.amounts import amounts
 from tests.support.plain_history import PlainHistory
 
 HOOK = catalogue()["tcp-rtt"]
@@ -147,6 +148,7 @@ def _same(
     theirs: list[Figure],
     last: Snapshot,
     earlier: Snapshot,
+    some_keys: int,
     dice: random.Random,
 ) -> None:
     assert history.ticks == plain.ticks
@@ -157,7 +159,7 @@ def _same(
         for back in (0, 1, dice.randrange(150), dice.randrange(1000)):
             ticks = {"tcp-rtt": max(now - back, 0)} if back else None
             keys = [key for key in kept if back < 150 or key in present]
-            for key in dice.sample(keys, min(len(keys), 5)):
+            for key in dice.sample(keys, min(len(keys), some_keys)):
                 _same_row(history, plain, figure, other, key, ticks, dice.randrange(1, 900))
             for some in (last, earlier) if other.name in ("trip", "again") else ():
                 verdicts = history.verdicts(figure, some, ticks)
@@ -194,8 +196,11 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     ("seed", "ticks", "steady"),
     [(1, 700, False), (2, 1400, False), (3, 1300, True), (4, 150, False)],
 )
+@amounts("every,keys", quick=(53, 3), slow=(13, 12))
 @pytest.mark.usefixtures("few")
-def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
+def test_columns_say_what_rows_say(
+    seed: int, ticks: int, steady: bool, every: int, keys: int
+) -> None:
     """Values, verdicts, and what is usual; now, and as they were at any tick that is kept."""
     dice = random.Random(seed)
     theirs = _figures(_srtt, _again, _by_port)
@@ -210,8 +215,8 @@ def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
         history.add("tcp-rtt", (last,))
         plain.add("tcp-rtt", (last,))
         earlier = last if earlier is None or now % 90 == 0 else earlier
-        if now % 19 == 0 or now < 5 or now == ticks:
-            _same(now, history, plain, ours, theirs, last, earlier, dice)
+        if now % every == 0 or now < 5 or now == ticks:
+            _same(now, history, plain, ours, theirs, last, earlier, keys, dice)
 
 
 def test_what_stands_still_takes_little_space(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from probes.recording.encoder import Encoder, Tick
 from probes.recording.reader import Recording
 from probes.recording.tape import MOST_FRAME, Frame
 from probes.recording.writer import HEAD, RecordingError, RecordingFile
+from tests.support.amounts import amounts
 from tests.support.recordings import HOST
 
 ROOT = Path(__file__).parents[3]
@@ -28,10 +29,11 @@ LITTLE = 200 << 20
 """Bytes that reading one moment may take at most, whatever is in it."""
 
 
-def test_bytes_at_random_in_whole_frames_and_in_files() -> None:
+@amounts("seeds", quick="5", slow="16")
+def test_bytes_at_random_in_whole_frames_and_in_files(seeds: str) -> None:
     """In a process of little memory; through rates, JSON, text and every pane."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile", "0", "16"],
+        [sys.executable, "-m", "tests.support.hostile", "0", seeds],
         cwd=ROOT,
         capture_output=True,
         text=True,

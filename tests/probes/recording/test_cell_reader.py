@@ -20,6 +20,7 @@ from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 from tests.probes.recording.test_cell_writer import HOOK, HOOKS, LEVELS, STATUS, Host
+from tests.support.amounts import amounts
 from tests.support.calls_made import calls_made
 
 EVERY = 6
@@ -87,10 +88,11 @@ def test_rows_that_grow_many_and_few_again_stay_the_same() -> None:
     assert all(map(_same, _decoded(frames, 147), _decoded(frames, 1 << 20)))
 
 
+@amounts("rounds", quick=20, slow=150)
 @pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
-def test_what_nobody_wrote_is_refused_as_in_rows(levels: tuple[Value, ...]) -> None:
+def test_what_nobody_wrote_is_refused_as_in_rows(levels: tuple[Value, ...], rounds: int) -> None:
     dice, frames = random.Random(5), _frames(levels, 2)
-    for _ in range(50):
+    for _ in range(rounds):
         bad = [bytearray(frame) for frame in frames]
         for _ in range(dice.randrange(1, 4)):
             frame = bad[dice.randrange(len(bad))]

@@ -20,6 +20,7 @@ from probes.recording.tape import Tape
 from probes.recording.writer import RecordingError, RecordingFile
 from probes.source import Host
 from probes.toolkit.readers import by_columns
+from tests.support.amounts import amounts
 from tests.support.recordings import HOST, demo_ticks, record
 
 
@@ -62,13 +63,14 @@ def test_what_was_slowed_what_maps_take_and_what_is_in_no_log_or_was_left_out_is
     _check(record(tmp_path / "a", ticks), ticks)
 
 
+@amounts("step", quick=61, slow=7)
 async def test_one_that_was_cut_off_anywhere_opens_up_to_its_last_whole_moment(
-    tmp_path: Path,
+    tmp_path: Path, step: int
 ) -> None:
     ticks = await demo_ticks(6, hooks=("drops", "tcp-connect"))
     whole = record(tmp_path / "whole", ticks).read_bytes()
     path, before = tmp_path / "cut", 0
-    for length in sorted({*range(0, len(whole), 19), *range(len(whole) - 100, len(whole))}):
+    for length in sorted({*range(0, len(whole), step), *range(len(whole) - 100, len(whole))}):
         path.write_bytes(whole[:length])
         try:
             played = Recording(path, catalogue())

@@ -32,6 +32,7 @@ from probes.sources.remote import session as remote_session
 from probes.sources.remote.session import Disconnected
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import SshCommand, by_ssh
+from tests.support.amounts import amounts
 from tests.support.sshd import EBPFTOP, Sshd, sshd
 
 ROOT = Path(__file__).parents[3]
@@ -524,10 +525,11 @@ def test_an_answer_says_no_more_than_anybody_reads() -> None:
     assert sum(map(len, protocol.read_result(told))) < 1 << 19
 
 
+@amounts("tries", quick=15, slow=80)
 @pytest.mark.parametrize("seed", [0, 1000])
-def test_whatever_is_said_is_a_cut_with_a_sentence(seed: int) -> None:
+def test_whatever_is_said_is_a_cut_with_a_sentence(seed: int, tries: int) -> None:
     """Conversations of which something was changed: as values, in frames, and as bytes."""
-    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + 40)
+    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + tries)
     subprocess.run(
         [sys.executable, *words],
         cwd=ROOT, check=True, timeout=120,

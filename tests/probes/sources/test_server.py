@@ -23,6 +23,7 @@ from probes.recording.encoder import Tick
 from probes.sources.demo.source import Demo
 from probes.sources.remote import protocol, server
 from probes.sources.remote.server import Begin, Serving
+from tests.support.amounts import amounts
 
 ROOT = Path(__file__).parents[3]
 
@@ -291,10 +292,9 @@ async def test_how_it_begins() -> None:
     assert await server.begun(reader) is None
 
 
+@amounts("tries", quick=40, slow=300)
 @pytest.mark.parametrize("seed", [0, 1000])
-def test_whatever_is_asked_is_answered_or_ends_it(seed: int) -> None:
+def test_whatever_is_asked_is_answered_or_ends_it(seed: int, tries: int) -> None:
     """Requests of which something was changed, as values and as bytes."""
-    subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile_remote", "asks", str(seed), str(seed + 120)],
-        cwd=ROOT, check=True, timeout=120,
-    )  # fmt: skip
+    words = "-m", "tests.support.hostile_remote", "asks", str(seed), str(seed + tries)
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, timeout=120)

@@ -65,6 +65,12 @@ def _meant(argv: list[str]) -> dict[str, object] | str:
         return str(wrong)
 
 
+@pytest.fixture(autouse=True)
+def _parsers_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As parsing leaves them as they are, for all of these."""
+    monkeypatch.setattr(cli, "_parsers", lambda: PARSERS)
+
+
 @cache
 def _plain(command: str) -> dict[str, object] | str:
     return _meant([command, *NEEDS.get(command, [])])

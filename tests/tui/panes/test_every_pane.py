@@ -15,6 +15,7 @@ from probes.model import Hook, HookId, Row, Sample, State, Status
 from probes.source import Host
 from probes.sources.demo.source import Demo
 from probes.units import Unit, printable
+from tests.support.amounts import amounts
 from tests.support.stage import playing, settle, stage, step, text
 from tui.panes import inner_panes, panes
 from tui.table.fields import TableRow
@@ -44,7 +45,7 @@ INNER = {"sources": "t", "rules": "L"}
 """Panes that a key opens over the first."""
 ATTACHED = ("programs",)
 """Panes with a tab whose hook is attached while they are shown."""
-SIZES = ((60, 20), (160, 50), (40, 10), (30, 7), (12, 4), (1, 1))
+SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (30, 7), (12, 4), (1, 1))
 
 
 class Hostile(Demo):
@@ -142,11 +143,12 @@ async def test_stands_whatever_comes(source: type[Demo]) -> None:
             assert {strip.cell_length for strip in strips} == {100}, pane
 
 
+@amounts("sizes", quick=((160, 50), (40, 10), (1, 1)), slow=SIZES)
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
-async def test_stands_in_any_size(pane: str) -> None:
+async def test_stands_in_any_size(pane: str, sizes: tuple[tuple[int, int], ...]) -> None:
     """From a corner of a screen upwards nothing is refused, and resizing live is no matter."""
     async with playing(size=(80, 24)) as (app, pilot):
-        for size in SIZES:
+        for size in sizes:
             await _open(pilot, pane)
             await pilot.resize_terminal(*size)
             await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
@@ -159,16 +161,14 @@ async def test_stands_in_any_size(pane: str) -> None:
             assert not app.session.frozen, "as at the beginning"
 
 
-@pytest.mark.parametrize("pane", PANES)
 @pytest.mark.parametrize("size", [(30, 12), (60, 20), (80, 24)])
-async def test_what_an_empty_pane_says_is_there_to_its_end(
-    pane: str, size: tuple[int, int]
-) -> None:
+async def test_what_an_empty_pane_says_is_there_to_its_end(size: tuple[int, int]) -> None:
     """On as many rows as it takes."""
     async with playing(source=Empty, size=size) as (app, pilot):
-        await _open(pilot, pane)
-        said = " ".join(text(app).split())
-        assert app.table.counts[1] or app.place.pane.empty in said
+        for pane in PANES:
+            await _open(pilot, pane)
+            said = " ".join(text(app).split())
+            assert app.table.counts[1] or app.place.pane.empty in said, pane
 
 
 @pytest.mark.parametrize("pane", [*PANES, *INNER])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -57,12 +57,14 @@ class Case:
         return many, few
 
 
-@pytest.fixture(params=PANES, ids=lambda case: f"{case[0]}-{case[1]}")
-def case(request: Any, monkeypatch: pytest.MonkeyPatch) -> Case:
-    for module in (snapshot, *MODULES):
-        monkeypatch.setattr(module, "FEW", 64)
-    monkeypatch.setattr(sources, "SHOWN", 200)
-    return Case(*request.param)
+@pytest.fixture(params=PANES, ids=lambda case: f"{case[0]}-{case[1]}", scope="module")
+def case(request: Any) -> Iterator[Case]:
+    """One for all tests of a pane, which compare; they may let time go on."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (snapshot, *MODULES):
+            patch.setattr(module, "FEW", 64)
+        patch.setattr(sources, "SHOWN", 200)
+        yield Case(*request.param)
 
 
 def _plain(records: Sequence[TableRow]) -> list[object]:

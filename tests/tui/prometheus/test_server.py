@@ -46,8 +46,12 @@ def _head(answer: bytes) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-def _descriptors() -> int:
+def _at_first() -> int:
     gc.collect()  # what tests before have left goes now, not while we count
+    return _descriptors()
+
+
+def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -88,7 +92,7 @@ def test_what_is_no_request_is_refused_in_a_line(request_: bytes, status: int) -
 def test_slow_clients_take_few_places_and_none_from_who_asks() -> None:
     """200 that never finish to ask: the descriptors stay few, and the metrics are there."""
     with _serving() as server, ExitStack() as held:
-        before = _descriptors()
+        before = _at_first()
         mine = 0
         for _ in range(200):
             client = held.enter_context(socket.socket())
@@ -115,7 +119,7 @@ def test_one_that_makes_way_keeps_its_place_until_its_thread_has_noticed(
     finish = module._Handler.finish
     monkeypatch.setattr(module._Handler, "finish", lambda self: (time.sleep(0.2), finish(self)))
     with _serving() as server:
-        before = _descriptors()
+        before = _at_first()
         with ExitStack() as held:
             for _ in range(60):
                 held.enter_context(socket.create_connection(server.server_address[:2]))
@@ -133,7 +137,7 @@ def test_a_client_has_its_time_for_all_of_it(monkeypatch: pytest.MonkeyPatch) ->
     """A byte now and then does not make it longer, nor does an answer that is not read."""
     monkeypatch.setattr(module, "SLOWEST", 1.0)
     with _serving() as server, ExitStack() as held:
-        before = _descriptors()
+        before = _at_first()
         slow = held.enter_context(socket.create_connection(server.server_address[:2], PATIENCE))
         deaf = held.enter_context(socket.create_connection(server.server_address[:2], PATIENCE))
         deaf.sendall(b"GET /metrics HTTP/1.1\r\n")

@@ -26,6 +26,7 @@ from tui.output.document import document
 from tui.screen.app import Monitor
 
 __all__ = ["one_trouble"]
+SMALL = (60, 12)
 PANES = ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"]
 
 
@@ -285,13 +286,13 @@ def _cases(app: Any) -> list[tuple[object, ...]]:
 async def test_cases_are_those_that_a_watcher_would_have_seen(recorded: Path) -> None:
     """After jumps forth and back, too: since when, easing, over."""
     watched: dict[int, list[tuple[object, ...]]] = {}
-    async with replaying(recorded, 10, pane="overview") as (app, pilot):
+    async with replaying(recorded, 10, SMALL, pane="overview") as (app, pilot):
         for number in range(10, 100):
             watched[number] = _cases(app)
             await _go(app, pilot, 1)
     states = {state for said in watched.values() for _, state, *_ in said}
     assert states >= {"now", "easing", "over"}
-    async with replaying(recorded, 60, pane="overview") as (app, pilot):
+    async with replaying(recorded, 60, SMALL, pane="overview") as (app, pilot):
         for number in (60, 95, 40, 80, 30, 99, 75, 20):
             app.time.go(number)
             await _settle(app, pilot)

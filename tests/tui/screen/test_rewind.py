@@ -120,11 +120,11 @@ async def test_a_moment_that_the_tape_has_forgotten_stays_on_the_screen() -> Non
         tape: Any = app.session.collector.tape
         tape._seconds = 10
         await _press(pilot, "space")
-        for _ in range(4):
+        for _ in range(2):
             await step(pilot, 46)
             assert app.crashed is None
-        assert tape.first > 2 * 45
-        assert "FROZEN at 00:00:50, 3:04 ago" in text(app)
+        assert tape.first > 45
+        assert "FROZEN at 00:00:50, 1:32 ago" in text(app)
         assert "<" in text(app).splitlines()[3]
         for place, pane in enumerate(app.place.panes, 1):
             if pane.while_shown is None:  # else its numbers begin now

@@ -13,6 +13,7 @@ import pytest
 from probes.drop_rule import parse
 from probes.model import HookId, State, Status
 from probes.sources.demo.source import Demo
+from tests.support.amounts import amounts
 from tests.support.screens import Screen
 from tests.support.stage import playing, settle, text
 from tests.support.terminals import Terminal, restored, terminal
@@ -186,15 +187,16 @@ ODD = (
 )  # fmt: skip
 
 
+@amounts("texts", quick=ODD[::4], slow=ODD)
 @pytest.mark.parametrize("keys", ["slash", "W", "w", "P", "D", "own"])
 async def test_odd_texts_at_every_prompt_get_a_sentence(
-    keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    texts: tuple[str, ...], keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With each letter, Tab and Enter; the screen stays."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     async with playing() as (app, pilot):
-        for odd in ODD:
+        for odd in texts:
             if keys == "own":
                 await pilot.press("colon", *"custom hook", "enter")
             else:

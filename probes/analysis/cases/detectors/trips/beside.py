@@ -46,7 +46,7 @@ def slow_beside(facts: Facts, known: Container[int]) -> Iterator[SlowTrip]:
         yield SlowTrip(place, row, now, row.number("min_us"), Verdict(), FAR, quick + 1, beside)
 
 
-class _Compared(NamedTuple):
+class _SlowBeside(NamedTuple):
     """A slow connection. quick: connections to its peer that are not, and the least by process."""
 
     place: int
@@ -56,7 +56,7 @@ class _Compared(NamedTuple):
     least: Mapping[Value, float]
 
 
-def _of_few(facts: Facts) -> Iterator[_Compared]:
+def _of_few(facts: Facts) -> Iterator[_SlowBeside]:
     rows = facts.rows(HOOK)
     now = numbers_in(rows, "srtt_us")
     slow = [n for n, us in enumerate(now) if us >= DELAYED_US and is_fresh(facts, rows[n])]
@@ -66,10 +66,10 @@ def _of_few(facts: Facts) -> Iterator[_Compared]:
     for n in slow[:MOST]:
         same = [q for q in quick if rows[q]["raddr"] == rows[n]["raddr"]]
         least = _least([(rows[q]["comm"], now[q]) for q in same])
-        yield _Compared(n, rows[n], now[n], len(same), least)
+        yield _SlowBeside(n, rows[n], now[n], len(same), least)
 
 
-def _of_many(rows: ManyRows) -> Iterator[_Compared]:
+def _of_many(rows: ManyRows) -> Iterator[_SlowBeside]:
     now = rows.numbers("srtt_us")
     slow, quick = now >= DELAYED_US, (now > 0) & (now < LEAST_US)
     if not (slow.any() and quick.any()):
@@ -81,7 +81,7 @@ def _of_many(rows: ManyRows) -> Iterator[_Compared]:
     for n in np.flatnonzero(slow)[:MOST].tolist():
         same = np.flatnonzero(quick & (peers == peers[n]))[:MOST].tolist()
         least = _least([(rows[q]["comm"], float(now[q])) for q in same])
-        yield _Compared(n, rows[n], float(now[n]), len(same), least)
+        yield _SlowBeside(n, rows[n], float(now[n]), len(same), least)
 
 
 def _least(trips: list[tuple[Value, float]]) -> Mapping[Value, float]:
