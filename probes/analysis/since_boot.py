@@ -99,9 +99,12 @@ class ShareSinceBoot(NamedTuple):
 
 
 def share_of(facts: Facts, name: str) -> ShareSinceBoot | None:
-    """Return the share of a counter that grows with another one (`SHARES`); None: not known."""
+    """Return the share of a counter that grows with another one (`SHARES`); None: not known.
+
+    Nor is it of a namespace that may be younger: all that it has counted may be of now.
+    """
     part, whole = (of_counters(facts, [one]) for one in (name, SHARES[name]))
-    if part is None or whole is None or not whole.per_s:
+    if part is None or whole is None or part.least or not whole.per_s:
         return None
     return ShareSinceBoot(part.per_s / whole.per_s, part.now / whole.now if whole.now else 0.0)
 

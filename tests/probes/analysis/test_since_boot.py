@@ -104,6 +104,14 @@ def test_retransmits_are_compared_by_their_share() -> None:
     assert not since_boot.above(host.facts)
 
 
+def test_a_share_of_a_namespace_that_may_be_younger_is_not_known() -> None:
+    """All of it may have been counted in the incident."""
+    host = WatchedHost()
+    counters = [_counter("TcpRetransSegs", 100, since="later"), _counter("TcpOutSegs", 1000)]
+    host.tick(**{"net-counters": counters})
+    assert since_boot.share_of(host.facts, "TcpRetransSegs") is None
+
+
 @pytest.mark.parametrize(
     ("per_s", "said"),
     [(0, "0/s"), (0.2, "0.2/s"), (12, "12/s"), (0.01, "36/h"), (0.00005, "0.2/h"), (3e-6, "0.3/d")],
