@@ -105,6 +105,10 @@ class Source(Protocol):
         """Return every rule in force, oldest first, with what it has dropped. Cheap."""
         ...
 
+    def knob(self, name: str) -> str | None:
+        """Return a kernel parameter's value there now, such as net.core.rmem_max; None: unknown."""
+        ...
+
     async def close(self) -> None:
         """Detach everything, in reverse order."""
         ...

@@ -79,6 +79,7 @@ DISTRIBUTION = {
     "fdtable": "linux/fdtable.h",
     "file": "linux/fs.h",
     "files_struct": "linux/fdtable.h",
+    "inode": "linux/fs.h",
     "net": "net/net_namespace.h",
     "net_device": "linux/netdevice.h",
     "pid_namespace": "linux/pid_namespace.h",
@@ -86,6 +87,7 @@ DISTRIBUTION = {
     "sk_buff": "linux/skbuff.h",
     "sock": "net/sock.h",
     "socket": "linux/net.h",
+    "socket_alloc": "net/sock.h",
     "task_struct": "linux/sched.h",
     "tcp_sock": "linux/tcp.h",
 }

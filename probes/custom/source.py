@@ -64,24 +64,38 @@ static inline __attribute__((always_inline)) s64 returned(u64 raw) {
 }
 """
 
-_TIMING = c_source(__file__, "timing.c", DEEPEST=DEEPEST)
+_OF_TASK = 1 << 14
+_OF_PROCESS = 8 << 20
+"""Sizes of stacks: the kernel's, and mostly a thread's at most."""
 
 UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
 """The thread's number in the key of a timed call (`readers.Uncounted`)."""
+
+
+# In assembly: clang would add a number to `mine` instead, which the verifier refuses.
+_DISTANCE = (
+    '({ u64 _place = (place); asm volatile("%0 -= %1" : "+r"(_place) : "r"(mine)); _place; })'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentAccess:
     """The C by which a kind of program reads its arguments.
 
-    context: its argument's type. result: the returned value, as C.
+    context: its argument's type. result: the returned value, as C. place: the call's on the stack,
+    and number: the same as a number, beside the pointer `mine`. returned: see timing.c.
     """
 
     context: str = "u64 *ctx"
     result: str = "0"
+    place: str = "(u64)ctx"
+    number: str = _DISTANCE
+    returned: int = 0
 
 
-REGISTERS = ArgumentAccess("struct pt_regs *ctx", "PT_REGS_RC(ctx)")
+REGISTERS = ArgumentAccess(
+    "struct pt_regs *ctx", "PT_REGS_RC(ctx)", "PT_REGS_SP(ctx)", "(place)", 8
+)
 
 
 def source(
@@ -98,7 +112,7 @@ def source(
     wanted = _conditions(spec.where, known, cgroups or {})
     body = ["struct key made = {}, *key = &made; struct slot *slot, *all = sum_of_all();"]
     if spec.latency:
-        body += ["u64 took = ended(); if (!took) return 0;"]
+        body += [f"u64 took = ended({how.place}); if (!took) return 0;"]
     else:
         body += wanted
     if spec.reads_result:
@@ -123,10 +137,16 @@ def source(
     if spec.latency:
         parts += [
             UNCOUNTED,
-            _TIMING,
-            _function("enter", how, [*wanted, "begun();"]),
+            _timing(how, _OF_PROCESS if spec.kind in USER else _OF_TASK),
+            _function("enter", how, [*wanted, f"begun({how.place});"]),
         ]
     return "".join([*parts, _function("hit", how, body)])
+
+
+def _timing(how: ArgumentAccess, stack: int) -> str:
+    numbers = {"DEEPEST": DEEPEST, "STACK": stack, "RETURNED": how.returned}
+    place = f"#define PLACE(place, mine) {how.number}\n"
+    return place + c_source(__file__, "timing.c", **numbers)
 
 
 def _function(name: str, how: ArgumentAccess, body: Iterable[str]) -> str:

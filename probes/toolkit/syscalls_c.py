@@ -19,6 +19,7 @@ from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.kernel import btf, syscall_table
 from probes.model import Program, Rung
 from probes.toolkit.c_files import c_source
+from probes.toolkit.counters_c import UNCOUNTED
 from probes.toolkit.readers import Open
 from probes.toolkit.restarts import RESTARTS
 
@@ -94,7 +95,7 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
     )
     timing = c_source(__file__, "syscalls.h", f"syscalls_{how}.c")
     wanted = "" if only is None else f"#define ONLY {only}\n"
-    return wanted + head + compat(typed=how == "typed") + count + RESTARTS + timing
+    return wanted + head + compat(typed=how == "typed") + count + RESTARTS + UNCOUNTED + timing
 
 
 def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:
@@ -111,11 +112,11 @@ def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tupl
             open,
             source=made(how),
             types=TYPES,
-            programs=(
-                Program("enter", point("sys_enter")),
-                Program("leave", point("sys_exit")),
-                Program("signal", signal("signal_deliver")),
+            programs=(  # ends before beginnings: what begins has an end
                 Program("finish", sched("sched_process_exit")),
+                Program("signal", signal("signal_deliver")),
+                Program("leave", point("sys_exit")),
+                Program("enter", point("sys_enter")),
             ),
             samples=True,
         )

@@ -59,3 +59,4 @@ long bpf_sock_ops_cb_flags_set(struct bpf_sock_ops *, int);
 #define PT_REGS_PARM5(regs) ((regs)->r8)
 #define PT_REGS_PARM6(regs) ((regs)->r9)
 #define PT_REGS_RC(regs) ((regs)->ax)
+#define PT_REGS_SP(regs) ((regs)->sp)

@@ -128,18 +128,27 @@ _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # include/uapi/asm-generic/socket
 
 def lose(s: socket.socket) -> int:
     """LOST bytes there and back over a socket that is deaf at first; how many it resent."""
-    nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF_RET: 0 bytes
-    program = struct.pack("@HP", 1, ctypes.addressof(nothing))
-    s.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    hears_nothing(s)
     s.sendall(b"x" * LOST)
     while not _resent(s):
         time.sleep(0.02)
-    s.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    hears_again(s)
     s.settimeout(60)
     left = LOST
     while left:
         left -= len(s.recv(left))
     return _resent(s)
+
+
+def hears_nothing(s: socket.socket) -> None:
+    """Packets to it are dropped: a listener's peers send their SYN again after a second."""
+    nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF_RET: 0 bytes
+    program = struct.pack("@HP", 1, ctypes.addressof(nothing))
+    s.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def hears_again(s: socket.socket) -> None:
+    s.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 def _resent(s: socket.socket) -> int:

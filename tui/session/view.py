@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,6 +13,9 @@ from probes.analysis.cases.log import CaseLog, Turn
 from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
 from probes.analysis.facts import Facts
 from probes.model import Row
+
+Knob = Callable[[str], str | None]
+"""Reads the value of a kernel parameter; None: it is not known."""
 
 
 class Event(NamedTuple):
@@ -30,6 +33,10 @@ class Decided(NamedTuple):
     wall: float
     row: Row
     time: float = 0.0
+
+
+def unknown(_: str) -> None:
+    """Know no kernel parameter."""
 
 
 def new_log() -> CaseLog:
@@ -51,7 +58,8 @@ class View(Facts):
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
-    about. log: the cases of the last minutes. entries: what is ordinary here.
+    about. log: the cases of the last minutes. entries: what is ordinary here. knob: reads a kernel
+    parameter of that host.
     """
 
     events: Sequence[Event] = ()
@@ -61,6 +69,7 @@ class View(Facts):
     about: str = ""
     log: CaseLog = field(default_factory=new_log)
     entries: tuple[OrdinaryEntry, ...] = ()
+    knob: Knob = unknown
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong at this moment and what was before, the gravest first."""

@@ -5,7 +5,7 @@ struct who {
 };
 struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
 struct asked {
-    u64 at;
+    u64 at, place; /* on the stack */
     char host[64];
 };
 struct event {

@@ -121,7 +121,7 @@ HOOK = Hook(
             open_checks,
             source=source.PROBED,
             types=TYPES,
-            programs=(*_programs("asked", Kprobe), *_programs("done", Kretprobe)),
+            programs=(*_programs("done", Kretprobe), *_programs("asked", Kprobe)),
         ),
         Rung(
             "tracepoint",

@@ -119,6 +119,8 @@ def _probed(n: int, check: Check, what: str) -> str:
 int {program(check.name, "asked")}(struct pt_regs *ctx) {{
     u64 id = bpf_get_current_pid_tgid() << 8 | {n};
     u32 what = {what};
+    if (calling.lookup(&id))
+        not_counted(); /* the answer was missed */
     if (calling.update(&id, &what))
         not_counted();
     return 0;

@@ -2,23 +2,19 @@
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
+    if (calls.lookup(&thread))
+        not_counted(); /* its end was missed */
     if (calls.update(&thread, &path))
         not_counted();
 }
 
-static inline void ended(s64 result) {
-    u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread);
+static inline void opened(u64 path, s64 result) {
     struct event event = {.pid = this_pid(), .result = result};
     struct who key = {.pid = event.pid};
     struct slot none = {}, *slot, *all = sum_of_all();
-    if (!path)
+    if (restarts(result)) /* the call is restarted */
         return;
-    if (restarts(result)) { /* the call is restarted */
-        calls.delete(&thread);
-        return;
-    }
-    bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
-    calls.delete(&thread);
+    bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)path);
     this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup_or_try_init(&key, &none);
@@ -29,4 +25,20 @@ static inline void ended(s64 result) {
             slot->error = -result;
     }
     log_event(&event);
+}
+
+/* 0: it began unseen. */
+static inline u64 begun_by(u64 thread) {
+    u64 *found = calls.lookup(&thread), path;
+    if (!found)
+        return 0;
+    path = *found;
+    calls.delete(&thread);
+    return path;
+}
+
+static inline void ended(s64 result) {
+    u64 path = begun_by(bpf_get_current_pid_tgid());
+    if (path)
+        opened(path, result);
 }

@@ -13,7 +13,6 @@ from probes.toolkit import (
     UNCOUNTED,
     WHO,
     BtfTracepoint,
-    Fentry,
     Fexit,
     Hook,
     Kprobe,
@@ -35,7 +34,7 @@ from probes.toolkit import (
     thread_of,
 )
 from probes.toolkit.restarts import RESTARTS
-from probes.toolkit.syscalls_c import compat
+from probes.toolkit.syscalls_c import compat, number_field
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _NONE_SEES = (
@@ -63,6 +62,7 @@ def _typed(_: str = "") -> str:
     for place, register in ((1, "bx"), (2, "cx")):
         read = f"(regs)->{register}" if _ON_X86 else f"PT_REGS_PARM{place}(regs)"
         head += f"#define COMPAT_PARM{place}(regs) {read}\n"
+    head += f"#define NUMBER {number_field()}\n"
     return head + compat(typed=True) + _COUNT + c_source(__file__, "typed.c")
 
 
@@ -113,10 +113,7 @@ HOOK = Hook(
             f"Linux 5.6, BTF, {_LOADS}",
             _OPEN,
             source=_COUNT + c_source(__file__, "fentry.c"),
-            programs=(
-                Program("leave", Fexit("do_sys_openat2")),
-                Program("enter", Fentry("do_sys_openat2")),
-            ),
+            programs=(Program("leave", Fexit("do_sys_openat2")),),
             misses=f"{_MALFORMED}; {_NONE_SEES}",
         ),
         Rung(

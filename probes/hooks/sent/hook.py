@@ -91,7 +91,7 @@ HOOK = Hook(
                 Program("tcp_sent", Kretprobe("tcp_sendmsg")),
                 Program("udp_sent", Kretprobe("udp_sendmsg")),
                 Program("udp6_sent", Kretprobe("udpv6_sendmsg")),
-                Program("udp6_begins", Kprobe("udpv6_sendmsg", arguments=False)),
+                Program("udp_begins", Kprobe("udp_sendmsg")),
                 Program("tcp_sent", Kretprobe("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
                 Program("tcp_sent", Kretprobe("tls_sw_sendmsg"), True, _TLS),

@@ -37,6 +37,7 @@ from probes.toolkit import (
     row_of,
 )
 from probes.toolkit.field_cells import cells_from
+from probes.toolkit.readers import Uncounted
 from probes.toolkit.syscalls_c import rungs, source
 
 _COUNT = c_source(__file__, "count.c")
@@ -50,13 +51,15 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     places = [names.index(name) for name in OF_ERRNOS]
     first, last = places[0], places[-1] + 1  # they are side by side
     recent, failures, cells = Recent(), Failed(), cells_from(columns)
+    uncounted = Uncounted(opening, {})
     known: dict[int, tuple[Flat, tuple[Value, ...], Row]] = {}
 
     def read() -> Reading:
         seen = {(int(id), int(error)): int(n) for id, error, n in errnos.rows()}
         told = by_call(recent.added(seen, time.monotonic()), failures.of(seen))
         found = [table.entries(used=True) for table in tables]
-        return Reading(many(found, told) if sum(map(len, found)) > FEW else few(found, told))
+        rows = many(found, told) if sum(map(len, found)) > FEW else few(found, told)
+        return Reading(rows, uncounted.read())
 
     def few(found: Iterable[Entries], told: Told) -> Iterator[Row]:
         for entries, (row, calls) in zip(found, readers, strict=True):

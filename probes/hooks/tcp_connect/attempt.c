@@ -1,6 +1,8 @@
 #define GAVE_UP -1
 /* in `sent`: no SYN yet; the attempt is counted once its address's link is known */
 #define LATER 2
+/* no SYN yet: the kernel's function has not returned */
+#define CALLED 3
 
 static inline struct slot *slot_of(struct attempt *attempt) {
     struct who key = {.pid = attempt->pid, .rport = attempt->rport};
@@ -9,8 +11,15 @@ static inline struct slot *slot_of(struct attempt *attempt) {
     return row_of(&key);
 }
 
+/* The end of an attempt was missed: how it ended is not known. */
+static inline void forget(u64 id) {
+    if (!pending.delete(&id))
+        miss(0);
+}
+
 static inline void begin(u64 id, struct attempt *attempt) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
+    forget(id);
     attempt->at = bpf_ktime_get_ns();
     if (attempt->sent != LATER)
         TALLY(slot, all, connects, 1);

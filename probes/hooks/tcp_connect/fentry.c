@@ -16,6 +16,6 @@ int connected6(u64 *ctx) {
 }
 int settled(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
-    moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
+    moved(sk, ctx[0], ctx[1], ctx[2], sk->sk_err, sk->sk_txhash);
     return 0;
 }

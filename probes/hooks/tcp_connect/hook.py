@@ -46,8 +46,8 @@ _WHY_AT_ONCE = (
     "seccomp refuses, and those of the kernel itself, are not seen"
 )
 _SYSCALL = (
-    Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
     Program("connect_leave", Tracepoint("syscalls", "sys_exit_connect"), True, _AT_ONCE),
+    Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
 )
 
 LADDER = (
@@ -59,10 +59,10 @@ LADDER = (
         types=TYPES,
         programs=(
             Program("settled", BtfTracepoint("inet_sock_set_state")),
-            Program("connect4", Fentry("tcp_v4_connect")),
             Program("connected4", Fexit("tcp_v4_connect")),
-            Program("connect6", Fentry("tcp_v6_connect")),
             Program("connected6", Fexit("tcp_v6_connect")),
+            Program("connect4", Fentry("tcp_v4_connect")),
+            Program("connect6", Fentry("tcp_v6_connect")),
         ),
         misses=_BEFORE_TCP,
     ),
@@ -74,10 +74,10 @@ LADDER = (
         types=TYPES,
         programs=(
             Program("settled", RawTracepoint("inet_sock_set_state")),
-            Program("connect4", Kprobe("tcp_v4_connect")),
             Program("connected4", Kretprobe("tcp_v4_connect")),
-            Program("connect6", Kprobe("tcp_v6_connect")),
             Program("connected6", Kretprobe("tcp_v6_connect")),
+            Program("connect4", Kprobe("tcp_v4_connect")),
+            Program("connect6", Kprobe("tcp_v6_connect")),
         ),
         misses=f"{FEW_RETURNS}; {_BEFORE_TCP}",
     ),

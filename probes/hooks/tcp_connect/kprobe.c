@@ -4,6 +4,9 @@ static inline int entering(struct pt_regs *ctx, int v6) {
     u32 thread = bpf_get_current_pid_tgid();
     u64 sk = PT_REGS_PARM1(ctx);
     int begun = called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6);
+    u64 *before = calling.lookup(&thread);
+    if (!begun && before && *before != sk)
+        calling.delete(&thread); /* its return was missed: this call's is not that */
     if (begun && calling.update(&thread, &sk)) {
         not_counted(); /* unless the socket's state shows how it ends */
         returned(sk, 0);
@@ -29,6 +32,6 @@ int settled(u64 *ctx) {
     u32 hash = 0;
     bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
     bpf_probe_read_kernel(&hash, sizeof(hash), &sk->sk_txhash);
-    moved(ctx[0], ctx[2], error, hash);
+    moved(sk, ctx[0], ctx[1], ctx[2], error, hash);
     return 0;
 }

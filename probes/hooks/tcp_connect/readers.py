@@ -10,9 +10,9 @@ from typing import Any
 
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import completed, empty_row
-from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, Waiting, Who
+from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, MissedEnds, Waiting, Who
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
-from probes.kernel.procfs import SocketOwners
+from probes.kernel.procfs import SocketOwners, netns
 from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
@@ -36,8 +36,8 @@ NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN was not sent within these nanoseconds failed within the call."""
 NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
 """The same where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT)."""
-_LATER = 2
-"""In `sent`, as in C: not counted yet."""
+_LATER, _CALLED = 2, 3
+"""In `sent`, as in C: not counted yet; the kernel's function had not returned."""
 _RESULTS = {
     0: "established",
     111: "refused",
@@ -87,33 +87,49 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = under_way.told()
         return tuple(values) if any(told(values)) else ()
 
+    unsettled, missed = 0, MissedEnds()
+
     def read() -> Reading:
+        nonlocal unsettled
         log = _log(opening)
         waiting: Waiting = {}
         now = time.monotonic_ns()
         for caller, begun in before.find():
             waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
-        for entry in pending.rows():
-            attempt = record(pending, entry)
-            caller = (
-                attempt["pid"],
-                comm(attempt["comm"]),
-                address(attempt["raddr"]),
-                attempt["rport"],
-            )
+        found = [(entry, record(pending, entry)) for entry in pending.rows()]
+        ended = missed.find(_ages(attempt for _, attempt in found)) if found else ()
+        for entry, attempt in found:
             late = attempt["sent"] == _LATER
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             age = max(now - int(attempt["at"]), 0)
-            if (attempt["sent"] and not late) or age < patience:
+            if attempt["socket"] in ended:
+                unsettled += take(pending, entry)
+            elif attempt["sent"] == 1 or age < patience:
+                caller = _who(attempt)
                 waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
-            elif take(pending, entry):
+            elif not take(pending, entry):
+                continue
+            elif attempt["sent"] == _CALLED:  # the return was missed, and with it the outcome
+                unsettled += 1
+            else:
                 for field in ("other", *("connects",) * late):
                     others.add(key_of(attempt), field)
         others.before()
         made = complete(others.many(rows.entries(), row, cells), waiting)
-        return Reading(made, counted(lost) + full.read(), log, counted(lost, 1))
+        return Reading(made, counted(lost) + full.read() + unsettled, log, counted(lost, 1))
 
     return read
+
+
+def _who(attempt: Mapping[str, Any]) -> Who:
+    where = address(attempt["raddr"]), attempt["rport"]
+    return attempt["pid"], comm(attempt["comm"]), *where
+
+
+def _ages(attempts: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """Return the ages of those whose sockets are known, and of this network namespace."""
+    now, here = time.monotonic_ns(), netns()
+    return {a["socket"]: now - a["at"] for a in attempts if a["socket"] and a["netns"] == here}
 
 
 def _keys(rows: Table) -> Callable[[Mapping[str, Any]], Flat]:

@@ -16,6 +16,8 @@ struct attempt {
     u8 sent, deferred;
     char comm[16];
     u8 raddr[24];
+    u64 socket; /* its inode's number; 0: it has none, or the key is no address */
+    u32 netns, zero;
 };
 struct event {
     u64 ns;

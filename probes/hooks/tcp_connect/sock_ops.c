@@ -13,8 +13,10 @@ static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
     u64 cookie = SOCKET_COOKIE(ctx);
     struct attempt *before = pending.lookup(&cookie);
-    if (before && before->sent != 1)
+    if (before && before->sent != 1) {
         never_sent(before); /* the socket tries again: the earlier attempt failed */
+        pending.delete(&cookie);
+    }
     caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     attempt->deferred = tcp && tcp->fastopen_connect;

@@ -21,26 +21,40 @@ from probes.toolkit.sockets_c import (
 )
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = (*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES, "trace_event_raw_inet_sock_set_state")
+TYPES = (
+    *(*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES),
+    *("socket_alloc", "inode", "trace_event_raw_inet_sock_set_state"),
+)
 
 _CORE = (
     MAPPED
     + c_source(__file__, "rows.c")
     + everything()
     + large_rows()
-    + event_log(1024, lost=2)  # attempts without room, log entries
+    + event_log(1024, lost=2)  # attempts without room or whose end was missed, log entries
     + UNCOUNTED
     + c_source(__file__, "attempt.c")
 )
 _NO_CALLS = "static inline int undecided(u64 sk) { return 0; }\n"
-_FUNCTIONS = WHO + _CORE + OF_FD + _NO_CALLS + c_source(__file__, "states.c", "functions.c")
-_CALLS = (WHO + _CORE + RESTARTS + c_source(__file__, "calling.c", "states.c")) + (
-    OF_FD + OF_NAME + c_source(__file__, "syscall.c")
+_NUMBER = c_source(__file__, "number.c")
+_FUNCTIONS = (
+    WHO + _CORE + OF_FD + _NUMBER + _NO_CALLS + c_source(__file__, "states.c", "functions.c")
 )
+
+
+def _calls(number: str) -> str:
+    return "".join(
+        (
+            *(WHO, _CORE, RESTARTS, OF_FD, OF_NAME, number),
+            c_source(__file__, "calling.c", "states.c", "syscall.c"),
+        )
+    )
+
+
 SOURCES = {
     "fentry": _FUNCTIONS + c_source(__file__, "fentry.c"),
     "kprobe": _FUNCTIONS + c_source(__file__, "kprobe.c"),
-    "typed": _CALLS + OF_SOCK + c_source(__file__, "typed.c"),
-    "tracefs": _CALLS + c_source(__file__, "tracefs.c"),
+    "typed": _calls(c_source(__file__, "number_typed.c")) + OF_SOCK + c_source(__file__, "typed.c"),
+    "tracefs": _calls(_NUMBER) + c_source(__file__, "tracefs.c"),
     "sock_ops": WHO_AT_CGROUP + _CORE + OF_SOCK_ADDR + c_source(__file__, "sock_ops.c"),
 }

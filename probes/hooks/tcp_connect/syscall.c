@@ -6,9 +6,10 @@ int connect_enter(u64 *ctx) {
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
     u32 protocol = protocol_of(socket);
     link_of(follow(&socket->sk), &call.ifindex, &call.netns);
-    if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
-        if (calls.update(&thread, &call))
-            not_counted();
+    if (state != 1 /* SS_UNCONNECTED */ || (protocol != IPPROTO_TCP && protocol != 262 /* MPTCP */))
+        calls.delete(&thread); /* of an earlier call whose return was missed */
+    else if (calls.update(&thread, &call))
+        not_counted();
     return 0;
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from probes.errors import ProbeError
@@ -84,6 +84,28 @@ class BegunBefore:
             pid, comm = (None, DASH) if owner is None else (owner.pid, owner.comm)
             found.append(((pid, comm, _raddr(socket), socket.rport), at))
         return found
+
+
+class MissedEnds:
+    """Attempts under way whose end no program saw: this network namespace has no such socket.
+
+    An attempt is asked for once it is late, and whenever its age has doubled since.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
+
+    def find(self, ages: Mapping[int, int]) -> Set[int]:
+        """Return those that have ended. ages: of attempts here, by their sockets' inodes."""
+        due = {n for n, age in ages.items() if age >= self._next.get(n, LATE_NS)}
+        known = {n: at for n, at in self._next.items() if n in ages}
+        self._next = {**known, **{n: 2 * ages[n] for n in due}}
+        if not due:
+            return due
+        try:
+            return due - {one.socket.inode for one in connecting()}
+        except ProbeError:
+            return set()
 
 
 def _connecting() -> Sequence[Connecting]:

@@ -8,8 +8,8 @@ static inline struct slot *slot_of(struct connection *c) {
     return row_of(&side);
 }
 
-/* A socket begins where another was (a tracepoint's `id` is its address) whose end was missed: no
- * program on a tracepoint runs where the kernel is within a call of bpf(2) on that CPU. */
+/* A socket begins where another was (a tracepoint's `id` is its address) whose end was missed
+ * (docs/design/missed.md). */
 static inline void begins(u64 id) {
     struct connection *c = open.lookup(&id);
     if (!c)
@@ -18,12 +18,19 @@ static inline void begins(u64 id) {
         struct slot *slot = slot_of(c);
         struct sums *all = sum_of_all();
         TALLY(slot, all, closed, 1);
+        miss(0);
     }
     open.delete(&id);
 }
 
-static inline void connects(u64 id) {
-    struct connection c = {};
+/* Whether it is a later socket's at the same address. A socket keeps its ports until it has
+ * closed. */
+static inline int is_another(struct connection *c, u32 lport, u32 rport) {
+    return c->at && (c->lport != lport || c->rport != rport);
+}
+
+static inline void connects(u64 id, u32 rport) {
+    struct connection c = {.rport = rport};
     begins(id);
     c.caller = this_pid();
     this_name(c.name);
@@ -31,9 +38,9 @@ static inline void connects(u64 id) {
         miss(0);
 }
 
-static inline struct connection *opening(u64 id, u32 inward) {
+static inline struct connection *opening(u64 id, u32 inward, u32 rport) {
     struct connection *c = open.lookup(&id), new = {.inward = inward};
-    if (c && !c->at)
+    if (c && !c->at && c->rport == rport)
         return c;
     begins(id);
     if (open.update(&id, &new))
@@ -101,6 +108,8 @@ static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct 
     } else if (new == TCP_CLOSE) {
         if (c->at)
             ended(id, c, old, now);
+        else if (old != TCP_SYN_SENT && old != TCP_SYN_RECV)
+            miss(0); /* it was established unseen */
         open.delete(&id);
     }
 }

@@ -25,10 +25,10 @@ int watch(struct bpf_sock_ops *ctx) {
     bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) | BPF_SOCK_OPS_RETRANS_CB_FLAG |
                                        BPF_SOCK_OPS_STATE_CB_FLAG);
     if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
-        connects(id);
+        connects(id, bpf_ntohl(READ(ctx->remote_port)));
         return 1;
     }
-    c = opening(id, op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB);
+    c = opening(id, op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, bpf_ntohl(READ(ctx->remote_port)));
     if (!c)
         return 1;
     ends_of(ctx, c->laddr, c->raddr, &c->lport, &c->rport);

@@ -19,7 +19,7 @@ _CORE = (
     + c_source(__file__, "rows.c", MAX_ROWS=MAX_ROWS)
     + everything("struct sums")
     + large_rows("struct side")
-    + event_log(1024, lost=2)  # connections without room, log entries
+    + event_log(1024, lost=2)  # connections without room or whose end was missed, log entries
     + c_source(__file__, "connection.c")
 )
 _DIRECT = "#define GET(field) (field)\n"

@@ -6,7 +6,7 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
     if (ctx->protocol != IPPROTO_TCP)
         return 0;
     if (new == TCP_SYN_SENT) {
-        connects(id);
+        connects(id, ctx->dport);
         return 0;
     }
     if (new == TCP_SYN_RECV && old != TCP_SYN_SENT) {
@@ -14,7 +14,7 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
         return 0;
     }
     if (new == TCP_ESTABLISHED) {
-        c = opening(id, old != TCP_SYN_SENT);
+        c = opening(id, old != TCP_SYN_SENT, ctx->dport);
         if (!c)
             return 0;
         /* these hold the mapped form for IPv4 */
@@ -35,6 +35,10 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
     c = open.lookup(&id);
     if (!c)
         return 0;
+    if (is_another(c, ctx->sport, ctx->dport)) {
+        begins(id);
+        return 0;
+    }
     figures_of((struct tcp_sock *)id, &now);
     moved(id, c, old, new, &now);
     return 0;

@@ -8,7 +8,7 @@ int state(u64 *ctx) {
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     if (new == TCP_SYN_SENT) {
-        connects(id);
+        connects(id, bpf_ntohs(sk->__sk_common.skc_dport));
         return 0;
     }
     if (new == TCP_SYN_RECV && old != TCP_SYN_SENT) {
@@ -16,7 +16,7 @@ int state(u64 *ctx) {
         return 0;
     }
     if (new == TCP_ESTABLISHED) {
-        c = opening(id, old != TCP_SYN_SENT);
+        c = opening(id, old != TCP_SYN_SENT, bpf_ntohs(sk->__sk_common.skc_dport));
         if (!c)
             return 0;
         ends_of_sock(sk, c->laddr, c->raddr, &c->lport, &c->rport);
@@ -26,6 +26,11 @@ int state(u64 *ctx) {
     c = open.lookup(&id);
     if (!c || !(tcp = (void *)bpf_skc_to_tcp_sock((void *)sk)))
         return 0;
+    if (is_another(c, bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport),
+                   bpf_ntohs(sk->__sk_common.skc_dport))) {
+        begins(id);
+        return 0;
+    }
     figures_of(tcp, &now);
     moved(id, c, old, new, &now);
     return 0;

@@ -14,7 +14,10 @@ static inline void called(u64 object) {
     struct session session = {.pid = thread >> 32, .object = object};
     struct begin now = {.at = bpf_ktime_get_ns()};
     under_way.insert(&session, &now);
-    if (!under_way.lookup(&session) || calls.update(&thread, &object))
+    struct begin *begun = under_way.lookup(&session);
+    if (begun)
+        begun->undecided = 0;
+    if (!begun || calls.update(&thread, &object))
         not_counted();
 }
 
@@ -43,9 +46,22 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     log_event(&event);
 }
 
+/* Where the end of its last call was missed, it may have succeeded. */
 static inline void given_up(u64 object, u64 library) {
     struct session session = {.pid = bpf_get_current_pid_tgid() >> 32, .object = object};
+    struct begin *begun = under_way.lookup(&session);
+    if (begun && !begun->undecided) {
+        under_way.delete(&session);
+        not_counted();
+        return;
+    }
     decided(&session, library, GIVEN_UP);
+}
+
+static inline void not_yet(struct session *session) {
+    struct begin *begun = under_way.lookup(session);
+    if (begun)
+        begun->undecided = 1;
 }
 
 static inline void version(u64 library, u64 number) {
@@ -71,21 +87,22 @@ int openssl_begin(struct pt_regs *ctx) {
 }
 int openssl_end(struct pt_regs *ctx) {
     struct session session = {};
-    struct begin *begun;
     int result = PT_REGS_RC(ctx);
     if (!ended(&session))
         return 0;
     if (result >= 0)
         decided(&session, OPENSSL, !result);
-    else if ((begun = under_way.lookup(&session)))
-        begun->undecided = 1;
+    else
+        not_yet(&session);
     return 0;
 }
 int openssl_why(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     struct session session = {.pid = thread >> 32, .object = PT_REGS_PARM1(ctx)};
     struct begin *begun = under_way.lookup(&session);
-    if (begun && begun->undecided && questions.update(&thread, &session.object))
+    if (!begun || !begun->undecided)
+        questions.delete(&thread); /* of an earlier call whose return was missed */
+    else if (questions.update(&thread, &session.object))
         not_counted();
     return 0;
 }
@@ -125,6 +142,8 @@ int gnutls_end(struct pt_regs *ctx) {
     /* GNUTLS_E_AGAIN, _INTERRUPTED, _WARNING_ALERT_RECEIVED, _GOT_APPLICATION_DATA */
     if (result != -28 && result != -52 && result != -16 && result != -38)
         decided(&session, GNUTLS, result < 0 ? -(s64)result : 0);
+    else
+        not_yet(&session);
     return 0;
 }
 int gnutls_free(struct pt_regs *ctx) {

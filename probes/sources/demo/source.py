@@ -226,9 +226,22 @@ class Demo:
     def rules(self) -> tuple[Enforced, ...]:
         return self._rules.at(self._now)
 
+    @staticmethod
+    def knob(name: str) -> str | None:
+        return _KNOBS.get(name)
+
     async def close(self) -> None:
         for id in reversed(tuple(self._statuses)):
             await self.detach(id)
+
+
+_KNOBS = {
+    "net.core.rmem_max": "212992",
+    "net.core.rmem_default": "212992",
+    "net.core.somaxconn": "4096",
+    "net.ipv4.tcp_rmem": "4096 131072 6291456",
+}
+"""Kernel parameters as a fresh Debian has them."""
 
 
 def _interface(name: str | None) -> bool:

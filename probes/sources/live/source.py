@@ -20,7 +20,7 @@ from probes.drop_rule import DropRule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal, call_each
-from probes.kernel import bpf, capabilities, patience, rlimits
+from probes.kernel import bpf, capabilities, patience, rlimits, sysctl
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
@@ -405,6 +405,10 @@ class Live:
 
     def rules(self) -> tuple[Enforced, ...]:
         return self._rules.shown()
+
+    @staticmethod
+    def knob(name: str) -> str | None:
+        return sysctl.value(name)
 
     def check_rule(self, interface: str) -> None:
         """Raise ProbeError where it is known beforehand that nothing may be dropped there."""

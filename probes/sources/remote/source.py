@@ -307,6 +307,10 @@ class Remote:
     async def remove_rule(self, interface: str, rule: DropRule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))
 
+    @staticmethod
+    def knob(name: str) -> None:
+        del name  # nobody asks there for it
+
     async def close(self) -> None:
         """Say good-bye, and wait until everything is detached there."""
         tasks = [task for task in (self._keeper, self._holder) if task is not None]

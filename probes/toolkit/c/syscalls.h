@@ -26,6 +26,16 @@ static inline int forks(u32 nr, int compat) {
 }
 static inline int begins_again(u32 nr, int compat) { return compat ? nr == 0 : nr == RESTART; }
 
+/* Whether a call that ends is another than the one that began: its end was missed. Signal handlers
+ * return by no number; an execve may change the table of calls. */
+static inline int is_other(u32 id, u32 nr) {
+    int compat;
+    if (nr == id || nr == -1u || (ON_X86 && nr & X32))
+        return 0;
+    compat = is_compat();
+    return !begins_again(nr, compat) && compat == !!(id & COMPAT) && call_of(nr, compat) != id;
+}
+
 static inline void entered(u32 nr) {
     u64 task = bpf_get_current_task();
     struct begin now = {}, *mine;
@@ -38,6 +48,8 @@ static inline void entered(u32 nr) {
     if (!WANTED(now.id) && !again)
         return;
     mine = begun.lookup(&task);
+    if (mine && !mine->restart && mine->at > SKIPPED)
+        not_counted(); /* its end was missed */
     if (mine && mine->restart && (again || mine->id == now.id)) {
         mine->restart = 0;
         if (mine->at)
@@ -67,6 +79,11 @@ static inline void settled(u32 id, u64 at, long result) {
 static inline void left(u32 nr, long result) {
     u64 task = bpf_get_current_task(), at = 0;
     struct begin *mine = begun.lookup(&task), none = {};
+    if (mine && !mine->restart && mine->at && is_other(mine->id, nr)) {
+        if (mine->at > SKIPPED)
+            not_counted();
+        mine->at = 0;
+    }
     if (mine && !mine->restart && mine->at) {
         at = mine->at;
         none.id = mine->id;

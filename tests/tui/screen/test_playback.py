@@ -19,6 +19,7 @@ from probes.recording.tape import KEY_EVERY
 from probes.recording.writer import RecordingError
 from probes.sources.demo.source import Demo
 from probes.sources.replay import Replay
+from tests.support.amounts import amounts
 from tests.support.one_trouble import FAILING, LOSS, one_trouble
 from tests.support.recordings import demo_ticks, record
 from tests.support.stage import Steps, everything, text
@@ -282,8 +283,11 @@ def _cases(app: Any) -> list[tuple[object, ...]]:
     return [*found, *((t.wall, t.state, t.case.head.id) for t in view.turns())]
 
 
+@amounts("jumps", quick=(60, 95, 30), slow=(60, 95, 40, 80, 30, 99, 75, 20))
 @pytest.mark.usefixtures("one_trouble")
-async def test_cases_are_those_that_a_watcher_would_have_seen(recorded: Path) -> None:
+async def test_cases_are_those_that_a_watcher_would_have_seen(
+    recorded: Path, jumps: tuple[int, ...]
+) -> None:
     """After jumps forth and back, too: since when, easing, over."""
     watched: dict[int, list[tuple[object, ...]]] = {}
     async with replaying(recorded, 10, SMALL, pane="overview") as (app, pilot):
@@ -293,12 +297,12 @@ async def test_cases_are_those_that_a_watcher_would_have_seen(recorded: Path) ->
     states = {state for said in watched.values() for _, state, *_ in said}
     assert states >= {"now", "easing", "over"}
     async with replaying(recorded, 60, SMALL, pane="overview") as (app, pilot):
-        for number in (60, 95, 40, 80, 30, 99, 75, 20):
+        for number in jumps:
             app.time.go(number)
             await _settle(app, pilot)
             assert _cases(app) == watched[number], number
         await _go(app, pilot, 30)
-        assert _cases(app) == watched[50], "played on from there"
+        assert _cases(app) == watched[jumps[-1] + 30], "played on from there"
 
 
 @pytest.mark.usefixtures("one_trouble")

@@ -9,6 +9,7 @@ from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Progress
 from probes.units import Unit
 from tui.panes.overview import calm_rows, case_rows
+from tui.panes.overview.explained import explained
 from tui.panes.overview.overview_row import OverviewRow
 from tui.session.view import Event, View, clock
 from tui.table.fields import SIGNS, Field, TableRow, label
@@ -99,7 +100,10 @@ def _turns(view: View) -> Iterator[Event]:
         yield Event(turn.wall, f"{SIGNS.get(role, '-')} {words.turn(turn)}", role)
 
 
-def _detail(_view: View, record: TableRow, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
+    finding = next((one for one in case_rows.listed(view) if one.id == record.key), None)
+    if finding is not None:
+        return explained(view, finding, width)
     return [line(text) for text in wrap(record.text("why"), width)]
 
 

@@ -1,0 +1,60 @@
+"""A case explained: who, what was counted, since when, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from probes.analysis.cases import words
+from probes.analysis.cases.finding import Finding, Progress
+from tui.session.view import View
+from tui.table.fields import label
+from tui.table.lines import BLANK, Line, line, wrap
+from tui.widgets.graph import graph
+
+_ROOM = 9
+"""Cells of a heading at the left."""
+_HEIGHT = 6
+"""Lines of the graph."""
+_MOST = 12
+"""Lines of those who take part, and of what was counted."""
+
+
+def explained(view: View, finding: Finding, width: int) -> list[Line]:
+    """Return all that is known of a case, as lines of a report."""
+    case, now = finding.case, view.wall
+    said = [words.line(finding, now)]
+    if finding.state is not Progress.OVER and finding.usual is not None:
+        said.append(f"usual: {words.usual(finding)}")
+    parts: Sequence[tuple[str, Iterable[str]]] = (
+        ("what", said),
+        ("who", [words.name(who) for who in case.who]),
+        ("counted", [evidence.text.rstrip(".") for evidence in case.evidence if evidence.text]),
+        ("next", case.next),
+        ("knobs", [words.knob(name, view.knob(name)) for name in case.knobs]),
+        ("belongs", [claim.what for claim in case.others]),
+    )
+    lines = [text for title, texts in parts for text in _part(title, texts, width)]
+    return [*lines, *_drawn(view, finding, width)]
+
+
+def _drawn(view: View, finding: Finding, width: int) -> Iterator[Line]:
+    head = finding.case.head
+    if head.figure is None:
+        return
+    values = view.series(head.figure, head.key, 2 * width)
+    yield line((f" {head.figure.title}", "header"), "")
+    for text in graph(values, width - 2, _HEIGHT, wrong=head.figure.wrong, ascii=view.ascii):
+        yield Line(((" ", ""), *text.spans))
+
+
+def _part(title: str, texts: Iterable[str], width: int) -> Iterator[Line]:
+    every = list(dict.fromkeys(texts))
+    shown = every[:_MOST]
+    if len(every) > _MOST:
+        shown.append(f"and {len(every) - _MOST} more")
+    for n, text in enumerate(shown):
+        for at, row in enumerate(wrap(label(text), max(width - _ROOM - 2, 8))):
+            heading = title if n == at == 0 else ""
+            yield line((f" {heading:{_ROOM}}", "header"), row)
+    if shown:
+        yield BLANK
