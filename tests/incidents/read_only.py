@@ -37,5 +37,5 @@ STORY = Story(
     expected=Expected(
         what=r"EROFS|read.only", who="journald", where="openat", belongs="openat|journald"
     ),
-    least=20,
+    least=10,
 )

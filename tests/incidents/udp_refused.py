@@ -33,5 +33,5 @@ STORY = Story(
         what=r"ECONNREFUSED|refused|nothing listens|NO_SOCKET", who="metricsd|8125",
         where=r"send|8125", belongs="sendto|metricsd|8125",
     ),
-    least=20,
+    least=5,
 )  # fmt: skip
