@@ -128,6 +128,10 @@ class _Ticks(Demo):
     def rules(self) -> Any:
         return _ticks()[self._at].rules
 
+    @staticmethod
+    def knob(name: str) -> None:
+        del name  # a recording does not know them
+
     async def samples(self, hook: str) -> Any:
         for at, tick in enumerate(_ticks()[: self._until + 1]):
             self._at = at

@@ -36,6 +36,9 @@ class _Nothing:
     def rules(self) -> tuple[Enforced, ...]:
         return ()
 
+    def knob(self, name: str) -> str | None:
+        del name
+
 
 def _read(second: int, step: float, rtt: tuple[int, ...] = ()) -> Sequence[Snapshot]:
     """The clock is set after 60 seconds."""
