@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from probes.attach.background import Background
@@ -33,9 +33,13 @@ from probes.units import DASH
 PORT = 53
 AGAIN = 0.4
 """Seconds from a look to the next, which finds the queries that are late: answers take less."""
-_PAUSE = 0.5
-"""Least seconds between two pairs of looks: each reading finds the result of one."""
+_PAUSE, _APART = 0.5, 0.4
+"""Least seconds between two pairs of looks: each reading finds the result of one. And how much they
+are moved: resolvers that ask again each second would end their wait between the two each time."""
 
+_GOLDEN = 0.618
+"""Multiples of it are spread evenly between whole numbers."""
+_NOBODY: tuple[Value, Value] = (None, DASH)
 _Asker = tuple[Value, Value, Value]
 """pid, comm, server. None and a dash: not looked for."""
 
@@ -60,27 +64,44 @@ class Queries:
         self.late: list[_LateQuery] = []
         self._owners = SocketOwners()
         self._begun: dict[int, int] = {}
+        self._looks = 0
 
     def look(self, wait: Callable[[float], object]) -> None:
         """Look twice if there are any. wait: waits for so many seconds."""
+        wait(_APART * (self._looks * _GOLDEN % 1))
+        self._looks += 1
         first, now = _queries(), time.monotonic_ns()
-        self._begun = {cookie: self._begun.get(cookie, now) for cookie in first}
+        begun = {cookie: self._begun.get(cookie, now) for cookie in first}
+        late = {c: now - at for c, at in begun.items() if now - at >= AGAIN * 1e9}
+        self._find_owners(first, late)  # while they are there: they may be over soon
         if first:
             wait(AGAIN)
         then = _queries() if first else {}
-        late = {cookie: query for cookie, query in then.items() if cookie in first}
-        owners = self._owners.find({query.inode for query in late.values()}) if late else {}
         now = time.monotonic_ns()
-        found = []
-        for cookie, query in late.items():
-            owner = owners.get(query.inode)
-            pid, comm = (None, DASH) if owner is None else (owner.pid, owner.comm)
-            found.append(_LateQuery((pid, comm, _server(query)), now - self._begun[cookie]))
-        for one in found:
-            self.tallies.add(one.asker, {"seen": 1, "late": 1})
-        for cookie in first.keys() - late.keys():
-            self.tallies.add((None, DASH, _server(first[cookie])), {"seen": 1})
-        self.late = found
+        still = {cookie: now - begun[cookie] for cookie in then if cookie in first}
+        late |= still
+        owners = self._find_owners(first, late)
+        for cookie in first:
+            asker = *owners.get(cookie, _NOBODY), _server(first[cookie])
+            self.tallies.add(asker, {"seen": 1, "late": int(cookie in late)})
+        self.late = [
+            _LateQuery((*owners[cookie], _server(first[cookie])), age)
+            for cookie, age in still.items()
+        ]
+        self._begun = {cookie: begun.get(cookie, now) for cookie in then}
+
+    def _find_owners(
+        self, queries: Mapping[int, TcpSocket], wanted: Collection[int]
+    ) -> dict[int, tuple[Value, Value]]:
+        """Return pid and comm of those who ask, by the socket's cookie."""
+        if not wanted:
+            return {}
+        owners = self._owners.find({queries[cookie].inode for cookie in wanted})
+        found: dict[int, tuple[Value, Value]] = {}
+        for cookie in wanted:
+            owner = owners.get(queries[cookie].inode)
+            found[cookie] = _NOBODY if owner is None else (owner.pid, owner.comm)
+        return found
 
 
 def _queries() -> dict[int, TcpSocket]:
