@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import count
 
@@ -89,6 +90,21 @@ def _alone() -> Iterator[None]:
     """In a network namespace of its own, where that is allowed: there nothing waits."""
     with namespace() if os.geteuid() == 0 else nullcontext():
         yield
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="waits in a network namespace: needs root")
+@pytest.mark.parametrize("name", ["tcp-connect", "drops"])
+def test_it_does_while_connects_hang_and_an_accept_queue_is_full(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands is told with the columns, in the incident above all."""
+    with ExitStack() as open_now:
+        listener = open_now.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+        for _ in range(5):
+            one = open_now.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        test_a_tick_makes_as_many_calls_for_more_rows(name, monkeypatch)
 
 
 @pytest.mark.parametrize("name", DONE)

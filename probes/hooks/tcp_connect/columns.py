@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from probes.arrays import np
-from probes.columns.cells import NumberCells, cells_of, joined
+from probes.columns.cells import Cells, CodedCells, NumberCells, cells_of, joined
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.waiting import Waiting, Who
-from probes.model import Column, Kind, Row, Value
+from probes.model import Column, Entries, Kind, Row, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EmptyRows = Callable[[Sequence[Who]], "ColumnRows | None"]
+"""Makes rows of attempts of which nothing is counted; None: it cannot."""
 _BUCKETS = 40
 """Of the histogram of times, as in C."""
 _MAX_SUM = 1 << 60
@@ -21,17 +25,23 @@ _MAX_SUM = 1 << 60
 
 
 def completed(
-    made: ColumnRows, columns: Sequence[Column], failures: Sequence[str], waiting: Waiting
+    made: ColumnRows,
+    columns: Sequence[Column],
+    failures: Sequence[str],
+    waiting: Waiting,
+    alike: EmptyRows = lambda _: None,
 ) -> ColumnRows | None:
     """Return the rows that have any number, with `failed` and what is under way.
 
     None: the numbers are too odd. columns: of the rows. failures: those that `failed` sums up.
+    alike: makes empty rows as those were made; None: it cannot.
     """
     place_of = _places(made, waiting)
     missing = [who for who in waiting if who not in place_of]
     if missing:
         place_of.update({who: len(made) + n for n, who in enumerate(missing)})
-        made = _followed(made, list(map(empty_row(columns), missing)))
+        more = alike(missing)
+        made = _joined(made, more) if more else _followed(made, map(empty_row(columns), missing))
     cells = dict(zip([column.name for column in columns], made.cells, strict=True))
     wanted = {name: _numbers(cells[name]) for name in (*failures, "connects", "established")}
     numbers = {name: array for name, array in wanted.items() if array is not None}
@@ -57,7 +67,59 @@ def empty_row(columns: Sequence[Column]) -> Callable[[Who], Row]:
     return lambda who: (*who, *rest)
 
 
-def _followed(made: ColumnRows, more: Sequence[Row]) -> ColumnRows:
+def empty_rows(
+    entries: Entries,
+    fields: Mapping[str, int | slice],
+    cells: Callable[[Entries], Sequence[Cells]],
+    callers: Sequence[Who],
+) -> ColumnRows | None:
+    """Return rows of attempts of which nothing is counted, made as those of entries of the map.
+
+    So their texts are decoded only when somebody asks, like the others'. None where an address has
+    a link, whose number is not in its text. fields: of the map.
+    """
+    if any("%" in str(raddr) for _, _, raddr, _ in callers):
+        return None
+    empty = [b"" if isinstance(v, bytes) else 0 for v in entries.where(np.arange(1)).rows()[0]]
+    made = []
+    for pid, comm, raddr, rport in callers:
+        flat: list[Value | bytes] = [*empty]
+        known = {"pid": pid or 0, "comm": os.fsencode(str(comm)), "raddr": octets(str(raddr))}
+        for name, value in {**known, "rport": rport}.items():
+            flat[fields[name]] = value  # type: ignore[index]
+        made.append(tuple(flat))
+    all = entries.where(np.arange(0)).followed_by(made)
+    if all is None:
+        return None
+    columns = list(cells(all))
+    nobody = np.array([pid is None for pid, *_ in callers])
+    if nobody.any() and isinstance(columns[0], NumberCells):
+        columns[0] = NumberCells(columns[0].raw, ~nobody)
+    return ColumnRows(columns)
+
+
+def octets(address: str) -> bytes:
+    """Return an address as the maps have it: IPv4 as ::ffff:a.b.c.d."""
+    one = ip_address(address)
+    return one.packed if isinstance(one, IPv6Address) else b"\0" * 10 + b"\xff\xff" + one.packed
+
+
+def _joined(made: ColumnRows, more: ColumnRows) -> ColumnRows:
+    pairs = zip(made.cells, more.cells, strict=True)
+    return ColumnRows([joined(cells, _as_wide(those, cells)) for cells, those in pairs])
+
+
+def _as_wide(cells: Cells, like: Cells) -> Cells:
+    """Return addresses with room for a link, which they have not, if others have one."""
+    if not (isinstance(cells, CodedCells) and isinstance(like, CodedCells)):
+        return cells
+    if cells.raw.ndim != 2 or like.raw.ndim != 2 or cells.raw.shape[1] >= like.raw.shape[1]:
+        return cells
+    more = like.raw.shape[1] - cells.raw.shape[1]
+    return CodedCells(np.pad(cells.raw, ((0, 0), (0, more))), like.decode)
+
+
+def _followed(made: ColumnRows, more: Iterable[Row]) -> ColumnRows:
     columns = zip(made.cells, zip(*more, strict=True), strict=True)
     return ColumnRows([joined(cells, cells_of(values)) for cells, values in columns])
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
 from probes.columns.row_table import ColumnRows
-from probes.hooks.tcp_connect.columns import completed, empty_row
+from probes.hooks.tcp_connect.columns import EmptyRows, completed, empty_row, empty_rows
 from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, MissedEnds, Waiting, Who
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners, netns
@@ -67,13 +68,13 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         for attempt in (record(pending, entry) for entry in pending.rows())
     )
 
-    def complete(made: Iterable[Row], waiting: Waiting) -> Iterable[Row]:
+    def complete(made: Iterable[Row], waiting: Waiting, alike: EmptyRows) -> Iterable[Row]:
         """Add what has failed and what is under way.
 
         A row without any number is of an address whose link was not known at first.
         """
         if isinstance(made, ColumnRows):
-            many = completed(made, columns, FAILURES, waiting)
+            many = completed(made, columns, FAILURES, waiting, alike)
             if many is not None:
                 return many
         found = list(made)
@@ -115,7 +116,9 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
                 for field in ("other", *("connects",) * late):
                     others.add(key_of(attempt), field)
         others.before()
-        made = complete(others.many(rows.entries(), row, cells), waiting)
+        entries = rows.entries()
+        alike = partial(empty_rows, entries, rows.fields, cells)
+        made = complete(others.many(entries, row, cells), waiting, alike)
         return Reading(made, counted(lost) + full.read() + unsettled, log, counted(lost, 1))
 
     return read

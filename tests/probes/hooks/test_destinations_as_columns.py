@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import socket
+from contextlib import ExitStack
 
 import pytest
 
+from bench.path import Tables, rung_of
 from probes.columns.cells import cells_of
 from probes.columns.row_table import ColumnRows
+from probes.hooks import catalogue
 from probes.hooks.tcp_connect.columns import completed
 from probes.hooks.tcp_connect.readers import FAILURES
 from probes.hooks.tcp_connect.waiting import LATE_NS, NOBODY, Waiting
 from probes.model import Column, Kind, Row, Value
+from tests.support.odd_values import attached
 
 UNDER_WAY = ("pending", "late", "oldest_ns")
 KEYS = ("pid", "comm", "raddr", "rport")
@@ -62,3 +67,34 @@ def test_numbers_that_are_too_large_are_left_to_the_rows() -> None:
     rows = [(1, "a", "::", 1, 1 << 62, 0, None, *(0 for _ in FAILURES), None, None, None)]
     given = ColumnRows([cells_of(column) for column in zip(*rows, strict=True)])
     assert completed(given, COLUMNS, FAILURES, {}) is None
+
+
+def test_attempts_without_a_row_in_the_map_are_told_as_beside_few() -> None:
+    with ExitStack() as open_now:
+        listener = open_now.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+        for _ in range(5):
+            one = open_now.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        place = listener.getsockname()
+        few, many = _waiting_at(place, 1), _waiting_at(place, 1000)
+    assert few == many
+    assert sum(pending for *_, pending in many) == 3
+
+
+def _waiting_at(place: tuple[str, int], rows: int) -> list[tuple[Value, ...]]:
+    """What is said of connects to a place that hang, where the map has so many rows."""
+    hook, tables = catalogue()["tcp-connect"], Tables(rows)
+    attachment = attached(hook, rung_of(hook), random.Random(0), tables.one)
+    try:
+        tables.read()
+        sample = attachment.read()
+    finally:
+        attachment.detach()
+    names = [column.name for column in hook.stored]
+    found = [dict(zip(names, row, strict=True)) for row in sample.rows.values()]
+    return [
+        tuple([row[name] for name in (*KEYS, "connects", "failed", "pending")])
+        for row in found
+        if (row["raddr"], row["rport"]) == place
+    ]
