@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -14,7 +14,7 @@ from probes.hooks.tcp_connect.columns import EmptyRows, completed, empty_row, em
 from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, MissedEnds, Waiting, Who
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners, netns
-from probes.model import Flat, Opening, Reading, Row, Table, Value
+from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.field_cells import cells_from
@@ -55,73 +55,99 @@ Flow = tuple[str, int, str, int]
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
     """Return a reader: rows from `rows`, those under way from `pending`, the log from `events`."""
-    rows, pending, lost = (opening.tables[name] for name in ("rows", "pending", "lost"))
+    rows, lost = opening.tables["rows"], opening.tables["lost"]
     columns = opening.hook.stored
     row, cells, others = row_of(columns, rows), cells_from(columns), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
-    at = {c.name: i for i, c in enumerate(columns)}
-    failures = itemgetter(*(at[name] for name in FAILURES))
-    told = itemgetter(*(at[c] for c in ("connects", "established", "failed", "pending")))
-    key_of, empty = _keys(rows), empty_row(columns)
-    before = BegunBefore(
-        (address(attempt["raddr"]), attempt["rport"], int(attempt["at"]))
-        for attempt in (record(pending, entry) for entry in pending.rows())
-    )
-
-    def complete(made: Iterable[Row], waiting: Waiting, alike: EmptyRows) -> Iterable[Row]:
-        """Add what has failed and what is under way.
-
-        A row without any number is of an address whose link was not known at first.
-        """
-        if isinstance(made, ColumnRows):
-            many = completed(made, columns, FAILURES, waiting, alike)
-            if many is not None:
-                return many
-        found = list(made)
-        missing = waiting.keys() - {row[:4] for row in found} if waiting else ()
-        found += [empty(who) for who in missing]
-        return filter(None, [one(list(row), waiting) for row in found])
-
-    def one(values: list[Value], waiting: Waiting) -> Row:
-        values[at["failed"]] = sum(filter(None, failures(values)))
-        under_way = waiting.get(tuple(values[:4]), NOBODY)
-        values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = under_way.told()
-        return tuple(values) if any(told(values)) else ()
-
-    unsettled, missed = 0, MissedEnds()
+    under_way, complete = _Pending(opening, others), _Completion(columns)
 
     def read() -> Reading:
-        nonlocal unsettled
-        log = _log(opening)
-        waiting: Waiting = {}
-        now = time.monotonic_ns()
-        for caller, begun in before.find():
-            waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
-        found = [(entry, record(pending, entry)) for entry in pending.rows()]
-        ended = missed.find(_ages(attempt for _, attempt in found)) if found else ()
-        for entry, attempt in found:
-            late = attempt["sent"] == _LATER
-            patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
-            age = max(now - int(attempt["at"]), 0)
-            if attempt["socket"] in ended:
-                unsettled += take(pending, entry)
-            elif attempt["sent"] == 1 or age < patience:
-                caller = _who(attempt)
-                waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
-            elif not take(pending, entry):
-                continue
-            elif attempt["sent"] == _CALLED:  # the return was missed, and with it the outcome
-                unsettled += 1
-            else:
-                for field in ("other", *("connects",) * late):
-                    others.add(key_of(attempt), field)
+        log, waiting = _log(opening), under_way.find()
         others.before()
         entries = rows.entries()
         alike = partial(empty_rows, entries, rows.fields, cells)
         made = complete(others.many(entries, row, cells), waiting, alike)
-        return Reading(made, counted(lost) + full.read() + unsettled, log, counted(lost, 1))
+        unknown = counted(lost) + full.read() + under_way.unsettled
+        return Reading(made, unknown, log, counted(lost, 1))
 
     return read
+
+
+class _Completion:
+    """Adds what has failed and what is under way to rows.
+
+    A row without any number is of an address whose link was not known at first: it is left out.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns, self._empty = columns, empty_row(columns)
+        self._at = at = {c.name: i for i, c in enumerate(columns)}
+        self._failures = itemgetter(*(at[name] for name in FAILURES))
+        numbers = ("connects", "established", "failed", "pending")
+        self._told = itemgetter(*(at[c] for c in numbers))
+
+    def __call__(self, made: Iterable[Row], waiting: Waiting, alike: EmptyRows) -> Iterable[Row]:
+        if isinstance(made, ColumnRows):
+            many = completed(made, self._columns, FAILURES, waiting, alike)
+            if many is not None:
+                return many
+        found = list(made)
+        missing = waiting.keys() - {row[:4] for row in found} if waiting else ()
+        found += [self._empty(who) for who in missing]
+        return filter(None, [self._one(list(row), waiting) for row in found])
+
+    def _one(self, values: list[Value], waiting: Waiting) -> Row:
+        at, waits = self._at, waiting.get(tuple(values[:4]), NOBODY).told()
+        values[at["failed"]] = sum(filter(None, self._failures(values)))
+        values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = waits
+        return tuple(values) if any(self._told(values)) else ()
+
+
+class _Pending:
+    """Attempts under way: those in `pending`, and those that began before.
+
+    What has ended unseen is taken from there. unsettled: of how many the outcome is not known.
+    """
+
+    def __init__(self, opening: Opening, others: Others) -> None:
+        self._pending, self._others = opening.tables["pending"], others
+        self._key_of, self._missed = _keys(opening.tables["rows"]), MissedEnds()
+        self._before = BegunBefore(
+            (address(attempt["raddr"]), attempt["rport"], int(attempt["at"]))
+            for _, attempt in self._attempts()
+        )
+        self.unsettled = 0
+
+    def _attempts(self) -> list[tuple[Flat, Mapping[str, Any]]]:
+        return [(entry, record(self._pending, entry)) for entry in self._pending.rows()]
+
+    def find(self) -> Waiting:
+        """Return who waits, and for how long."""
+        waiting: Waiting = {}
+        now = time.monotonic_ns()
+        for caller, begun in self._before.find():
+            waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
+        found = self._attempts()
+        ended = self._missed.find(_ages(attempt for _, attempt in found)) if found else ()
+        for entry, attempt in found:
+            patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
+            age = max(now - int(attempt["at"]), 0)
+            if attempt["socket"] in ended:
+                self.unsettled += take(self._pending, entry)
+            elif attempt["sent"] == 1 or age < patience:
+                caller = _who(attempt)
+                waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
+            elif take(self._pending, entry):
+                self._never_sent(attempt)
+        return waiting
+
+    def _never_sent(self, attempt: Mapping[str, Any]) -> None:
+        """Count an attempt that failed within the call, unless its return was missed."""
+        if attempt["sent"] == _CALLED:
+            self.unsettled += 1
+            return
+        for field in ("other", *("connects",) * (attempt["sent"] == _LATER)):
+            self._others.add(self._key_of(attempt), field)
 
 
 def _who(attempt: Mapping[str, Any]) -> Who:

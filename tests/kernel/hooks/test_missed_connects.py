@@ -42,23 +42,30 @@ OF_FUNCTIONS = KEYED_BY_ADDRESS[:2]
 
 
 class Stand(NamedTuple):
-    """The hook on a rung, and its maps."""
+    """The hook on a rung, and its maps. before: our rows by port, which others may have made."""
 
     attachment: Attachment
     maps: dict[str, int]
+    before: dict[int, dict[str, int]]
 
     def taken(self, port: int) -> Entries:
         """Our attempts to a port, which the programs do not know any more."""
         return taken(self.maps["pending"], lambda value: _to(value) == (os.getpid(), port))
 
     def told(self, port: int) -> dict[str, int]:
-        """The counters of our row that are not zero."""
-        rows = values(self.attachment)
-        (row,) = [r for r in rows if (r["pid"], r["rport"]) == (os.getpid(), port)] or [{}]
-        return {name: row[name] for name in COUNTERS if row.get(name)}
+        """What the counters of our row have grown by, and what is under way; without zeros."""
+        row, before = _by_port(self.attachment).get(port, {}), self.before.get(port, {})
+        grown = {n: v - (before.get(n, 0) if n != "pending" else 0) for n, v in row.items()}
+        return {name: n for name, n in grown.items() if n}
 
 
 COUNTERS = ("connects", "established", "refused", "gave_up", "other", "failed", "pending")
+
+
+def _by_port(attachment: Attachment) -> dict[int, dict[str, int]]:
+    """Our own rows by port."""
+    ours = [row for row in values(attachment) if row["pid"] == os.getpid()]
+    return {row["rport"]: {name: row[name] for name in COUNTERS} for row in ours}
 
 
 def _to(attempt: bytes) -> tuple[int, int]:
@@ -78,7 +85,7 @@ def _stand(modules: Modules, rung: str) -> Iterator[Stand]:
         ExitStack() as stack,
     ):
         black_hole()
-        yield Stand(attachment, dict(modules.take(source, stack).fds))
+        yield Stand(attachment, dict(modules.take(source, stack).fds), _by_port(attachment))
 
 
 def _added(stand: Stand, port: int, cause: Callable[[], int]) -> tuple[dict[str, int], int]:
