@@ -125,7 +125,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "harmful texts": lambda: _file(*_NAMED, rows=9_000, later=2, text="\x1b[2J"),
     "nothing between": lambda: _file("interfaces", rows=20_000, padding=_PADDING * 12),
     "many hooks": lambda: _file(
-        "xdp", "xdp-programs", "tc-programs", "qdiscs", "programs", rows=7_000, times=8
+        "xdp", "xdp-programs", "tc-programs", "qdiscs", "programs", rows=6_000, times=8
     ),
 }
 

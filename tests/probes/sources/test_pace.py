@@ -27,7 +27,7 @@ async def test_what_has_just_been_attached_is_read_twice_at_once(after: float) -
     """And again only when there was time for rates that are not of chance."""
     pace = ReadingPace(lambda: 0.6)
     asyncio.get_running_loop().call_later(after, pace.all_stand)
-    moments = await _moments(pace, 6)
+    moments = await _moments(pace, 4)
     first = next(n for n, moment in enumerate(moments) if moment >= after * LEAST)
     gaps = [b - a for a, b in pairwise(moments)]
     assert gaps[first] >= EARLY * LEAST
