@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from probes.hooks.drops.counters import ALL
+from probes.hooks.drops.counters import ALL, CONNTRACK
 from probes.kernel import procfs
 from probes.kernel.net_counters import NetCounters
 from probes.toolkit import Hook, Opening, Reading, Rung, Unit, counter, given, key, level
@@ -31,7 +31,10 @@ def _open(_: Opening) -> Callable[[], Reading]:
     files, since = NetCounters({*ALL, *MORE}), _since()
 
     def read() -> Reading:
-        counted = files.read().numbers() | {"SoftnetDropped": procfs.softnet_dropped()}
+        counted = files.read().numbers() | {
+            "SoftnetDropped": procfs.softnet_dropped(),
+            CONNTRACK: procfs.conntrack_dropped(),
+        }
         age = clock_gettime_ns(CLOCK_MONOTONIC)
         return Reading([(name, n, age, since) for name, n in counted.items()])
 

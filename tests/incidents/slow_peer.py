@@ -1,11 +1,8 @@
 """The way to one peer has become slow; other peers are as near as ever."""
 
-import re
-
-from tests.support.incidents import relay, traffic
+from tests.support.incidents import counters, relay, traffic
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
-from tests.support.namespaces import run
 
 
 def play(stage: Stage) -> None:
@@ -17,16 +14,11 @@ def play(stage: Stage) -> None:
     stage.actor("syncd", traffic.talks(far.address, 873, 20))
 
 
-def _slowest(_: Stage) -> float:
-    """The greatest smoothed RTT, in ms."""
-    return max((float(ms) for ms in re.findall(r" rtt:([\d.]+)/", run("ss", "-tinH"))), default=0)
-
-
 STORY = Story(
     title="the way to 10.88.0.2 takes 400 ms, where it took 20",
     play=play,
     tool="ss rtt",
-    happened=_slowest,
+    happened=lambda _: counters.slowest_trip(),
     expected=Expected(
         what=r"RTT|round.trip", who="syncd", where=r"10\.88\.0\.2", share=r"\dx|\d ?%",
         belongs=r"10\.88|recvfrom|syncd",

@@ -1,10 +1,9 @@
 """One process's connections are slow, to each of its peers; another's to the same are not."""
 
 import os
-import re
 from collections.abc import Iterator
 
-from tests.support.incidents import relay, traffic
+from tests.support.incidents import counters, relay, traffic
 from tests.support.incidents.stage import Actor, Stage
 from tests.support.incidents.story import Expected, Story
 from tests.support.namespaces import run
@@ -49,16 +48,11 @@ def _join(stage: Stage, far: str, near: str, wire: str, number: int) -> None:
     run("ip", "-n", near, "route", "add", "10.88.0.0/24", "via", f"10.99.{number}.1")
 
 
-def _slowest(_: Stage) -> float:
-    """The greatest smoothed RTT, in ms."""
-    return max((float(ms) for ms in re.findall(r" rtt:([\d.]+)/", run("ss", "-tinH"))), default=0)
-
-
 STORY = Story(
     title="all connections of exporter take 400 ms, those of billing to the same hosts do not",
     play=play,
     tool="ss rtt",
-    happened=_slowest,
+    happened=lambda _: counters.slowest_trip(),
     expected=Expected(
         what=r"RTT|round.trip", who="exporter", where=r"10\.77\.|3 (peers|addresses)|eth|wan0",
         share=r"\dx|\d ?%", belongs=r"10\.77|recvfrom|exporter",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,9 +13,7 @@ from probes.analysis.cases.log import CaseLog, Turn
 from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
 from probes.analysis.facts import Facts
 from probes.model import Row
-
-Knob = Callable[[str], str | None]
-"""Reads the value of a kernel parameter; None: it is not known."""
+from tui.output.findings import Knob, unknown
 
 
 class Event(NamedTuple):
@@ -33,10 +31,6 @@ class Decided(NamedTuple):
     wall: float
     row: Row
     time: float = 0.0
-
-
-def unknown(_: str) -> None:
-    """Know no kernel parameter."""
 
 
 def new_log() -> CaseLog:

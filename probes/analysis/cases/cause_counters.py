@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from probes.analysis import since_boot
 from probes.analysis.cases.claim import Claim, Evidence
-from probes.analysis.cases.drop_causes import ACCEPT, NO_CARRIER, REQUEST, DropPlace
+from probes.analysis.cases.drop_causes import ACCEPT, CONNTRACK, NO_CARRIER, REQUEST, DropPlace
 from probes.analysis.facts import Facts
 from probes.analysis.many import rows_of
 from probes.analysis.since_boot import Average
@@ -28,6 +28,7 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "TCP_CSUM": ("TcpInErrs",),
     "IP_RPFILTER": ("TcpExtIPReversePathFilter",),
     "CPU_BACKLOG": ("SoftnetDropped",),
+    CONNTRACK: ("ConntrackDrop",),
     "PKT_TOO_BIG": ("IpInTooBigErrors", "Ip6InTooBigErrors"),
     "IP_INNOROUTES": ("IpInNoRoutes", "IpExtInNoRoutes", "Ip6InNoRoutes"),
     "IP_OUTNOROUTES": ("IpOutNoRoutes", "Ip6OutNoRoutes"),

@@ -63,9 +63,9 @@ def _with_ends_missed(attachment: Attachment, open: int) -> tuple[Values, Values
             return _sums(attachment, port), told, _ports(attachment) - others - {port}
 
 
-@pytest.mark.parametrize("rung", ["btf-tracepoint", "tracepoint"])
-def test_a_socket_at_the_address_of_one_whose_end_was_missed(modules: Modules, rung: str) -> None:
-    """Its connection is its own, and the one before is not open any more."""
+@contextmanager
+def _stand(modules: Modules, rung: str) -> Iterator[tuple[Attachment, int]]:
+    """The hook on a rung, and its map of connections that are open."""
     hook = catalogue()["tcp-life"]
     (source,) = [r.source for r in hook.ladder if r.name == rung]
     with (
@@ -73,7 +73,13 @@ def test_a_socket_at_the_address_of_one_whose_end_was_missed(modules: Modules, r
         standing(modules, hook, rung=rung) as attachment,
         ExitStack() as stack,
     ):
-        open = modules.take(source, stack).fds["open"]
+        yield attachment, modules.take(source, stack).fds["open"]
+
+
+@pytest.mark.parametrize("rung", ["btf-tracepoint", "tracepoint"])
+def test_a_socket_at_the_address_of_one_whose_end_was_missed(modules: Modules, rung: str) -> None:
+    """Its connection is its own, and the one before is not open any more."""
+    with _stand(modules, rung) as (attachment, open):
         found, told, wrong = unmissed(
             attachment,
             lambda: _with_ends_missed(attachment, open),
@@ -85,14 +91,7 @@ def test_a_socket_at_the_address_of_one_whose_end_was_missed(modules: Modules, r
 @pytest.mark.parametrize("rung", ["btf-tracepoint", "tracepoint"])
 def test_the_end_of_one_that_began_unseen(modules: Modules, rung: str) -> None:
     """It is not that of the one before at its address, whose end was missed as well."""
-    hook = catalogue()["tcp-life"]
-    (source,) = [r.source for r in hook.ladder if r.name == rung]
-    with (
-        namespace(),
-        standing(modules, hook, rung=rung) as attachment,
-        ExitStack() as stack,
-    ):
-        open = modules.take(source, stack).fds["open"]
+    with _stand(modules, rung) as (attachment, open):
         found = unmissed(
             attachment, lambda: _with_both_missed(attachment, open), lost=lambda made: made[0]
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from probes.analysis import since_boot
+from probes.analysis.cases.cause_counters import COUNTERS
 from probes.analysis.since_boot import BOOT, LEAST_AGE
+from probes.hooks.drops import counters
 from probes.model import Value
 from tests.support.watched_host import WatchedHost
 
@@ -118,3 +120,7 @@ def test_a_share_of_a_namespace_that_may_be_younger_is_not_known() -> None:
 )
 def test_rates_of_rare_things_are_told_by_the_hour_or_day(per_s: float, said: str) -> None:
     assert since_boot.rate(per_s) == said
+
+
+def test_every_counter_of_a_cause_of_drops_is_one_that_is_read() -> None:
+    assert {name for names in COUNTERS.values() for name in names} <= counters.ALL.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.support.namespaces import run
 
@@ -37,6 +38,11 @@ def missing(device: str, way: str = "rx", at: str = "") -> float:
 def sockets(*condition: str, at: str = "") -> float:
     """How many TCP sockets there are of this kind, such as `state syn-sent`."""
     return float(len(run(*_in(at), "ss", "-tanH", *condition).splitlines()))
+
+
+def slowest_trip() -> float:
+    """The greatest smoothed RTT of a TCP connection, in ms."""
+    return max((float(ms) for ms in re.findall(r" rtt:([\d.]+)/", run("ss", "-tinH"))), default=0)
 
 
 def waiting(port: int) -> float:

@@ -69,6 +69,16 @@ def test_few_refusals_have_to_last() -> None:
     assert claim.severity is Gravity.ALARM
 
 
+def test_how_long_refusals_last_is_told_by_seconds_not_by_readings() -> None:
+    host = WatchedHost("tcp-connect")
+    said: list[Gravity] = []
+    for _ in range(9):
+        host.more(5.0, tcp_connect=[_row(80, connects=2, refused=2)])
+        said += [claim.severity for claim in DETECTOR.claims(host.facts)]
+    assert said[3] is Gravity.NOTICE
+    assert said[-1] is Gravity.ALARM
+
+
 def test_attempts_that_hang_are_an_alarm_by_their_share() -> None:
     hang = {"pending": 31, "late": 16, "oldest_ns": 2.9e9}
     (claim,) = _told(_row(5432, connects=15, **hang))

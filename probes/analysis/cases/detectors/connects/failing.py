@@ -62,8 +62,10 @@ def _goes_on(facts: Facts, a: Attempts, group: Group, m: Measured) -> bool:
 
 def _lasts(facts: Facts, a: Attempts, group: Group) -> bool:
     """Return whether it failed at the beginning of the last `LASTING` seconds as well."""
-    before = (facts.series(BY_PLACE, place, int(LASTING)) for place in _places(a, group))
-    return any(any(values[: LATELY * 2]) for values in before if len(values) >= LASTING)
+    readings = max(round(LASTING / (a.snapshot.interval or 1.0)), 2)
+    before = (facts.series(BY_PLACE, place, readings) for place in _places(a, group))
+    early = max(readings // 4, 1)
+    return any(any(values[:early]) for values in before if len(values) == readings)
 
 
 def _places(a: Attempts, group: Group) -> list[Destination]:
