@@ -118,12 +118,16 @@ class Others:
     ) -> Iterable[Row]:
         """Return the same as columns, if there are many entries. cells: makes all that `row` does.
 
-        What was added to a row, or has gone since, is looked at row by row.
+        What was added to a row, or has gone since, is looked at row by row, and nothing else.
         """
-        if len(entries) <= FEW or self._added:
+        if len(entries) <= FEW:
             return self.rows(entries.rows(), row)
         if self._counted is None:
             return ColumnRows(cells(entries))
+        whole = self._with_added_many(entries) if self._added else entries
+        if whole is None:
+            return self.rows(entries.rows(), row)
+        entries = whole
         self._follow_many(entries)
         self._weigh_many(entries, self._counted)
         if not self.full:
@@ -187,6 +191,20 @@ class Others:
         self._added = defaultdict(self._nothing, {key: self._added[key] for key in found})
         self._added_to = found
         return [self._with_added(entry) for entry in entries]
+
+    def _with_added_many(self, entries: Entries) -> Entries | None:
+        """Do the same as `_completed` with columns; None for numbers that the map cannot hold."""
+        like = entries.where(np.arange(1)).rows()[0]
+        keys = [self._entry(like, self._nothing(), key) for key in self._added]
+        wanted = entries.where(np.arange(0)).followed_by(keys)
+        if wanted is None:
+            return None
+        at = self._key_table(wanted).places_in(self._key_table(entries))
+        at = at[at >= 0]
+        rest = np.delete(np.arange(len(entries)), at)
+        made = entries.where(rest).followed_by(self._completed(entries.where(at).rows()))
+        in_order = np.argsort(np.concatenate([rest, at]))
+        return None if made is None else made.where(in_order)
 
     def _begins_anew(self, before: Flat, now: Flat) -> bool:
         """Return whether the row was evicted and made again since."""

@@ -178,10 +178,9 @@ def test_columns_are_the_rows_that_one_by_one_there_would_be(
         for _ in range(chance.randrange(80)):
             name = chance.choice((b"ab", b"cd")).ljust(8, b"\0")
             lru.count((name, chance.randrange(1, 300)), chance.randrange(5))
-        if turn == 15:
-            key = next(reversed(lru.counts), None)
-            for others in (one_by_one, many) if key else ():
-                others.add(key, "begun")
+        for key in chance.sample(list(lru.counts), min(turn % 4, len(lru.counts))):
+            for others in (one_by_one, many) if turn > 12 else ():
+                others.add(key, "ended" if turn % 2 else "begun")
         for others in (one_by_one, many):
             others.before()
         expected = one_by_one.rows(lru.entries().rows(), row)
