@@ -68,6 +68,10 @@ class CallbackRows:
         """Take what was read."""
         self._entries = entries
 
+    def forget(self) -> None:
+        """Forget all: other readings are made in columns, and thousands of rows are 20 MB."""
+        self._entries, self._known = [], {}
+
     def __contains__(self, cookie: int) -> bool:
         return cookie in self._known
 

@@ -72,6 +72,7 @@ class _Connections:
             self._sockets.read()
         if many:
             if (found := self._in_columns(entries, flags)) is not None:
+                self._few.forget()
                 return found
             self._few.take(entries.rows())
         return self._one_by_one(flags)
