@@ -1,9 +1,11 @@
 /* Times calls by thread. A call is known by its place on the stack, which is the same at its
  * beginning and at its end, so that no end is taken for another call's where one is missed
- * (docs/design/missed.md). What lies deeper on the same stack has ended. DEEPEST: how many calls
- * within each other are timed, a power of two. STACK: no stack is larger; what is farther apart is on several, as
- * an interrupt's calls are. RETURNED: by how much the stack is shorter when a call has returned.
- * PLACE: what lies on a stack that the verifier knows (`ctx` of a trampoline) as a number. */
+ * (docs/design/missed.md). What lies deeper on the same stack has ended.
+ *
+ * DEEPEST: how many calls within each other are timed, a power of two. STACK: no stack is larger;
+ * what is farther apart is on several, as an interrupt's calls are. RETURNED: by how much the stack
+ * is shorter when a call has returned. PLACE: what lies on a stack that the verifier knows (`ctx`
+ * of a trampoline) as a number. */
 
 struct calls { u64 number, deeper, place[DEEPEST], at[DEEPEST]; };
 BPF_TABLE("hash", u64, struct calls, under_way, 10240);
