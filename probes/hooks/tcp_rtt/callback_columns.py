@@ -39,6 +39,10 @@ class CallbackColumns:
         self._settled: NDArray[np.bool_]
         self._estimates: NDArray[Any]
 
+    def forget(self) -> None:
+        """Forget the reading before: others are made row by row."""
+        self._keys = None
+
     def stopped(self, entries: Fields) -> list[int]:
         """Take what was read; return the places of those that moved until the reading before."""
         keys = entries["key"]

@@ -89,6 +89,7 @@ class _Connections:
         return entries
 
     def _settled_few(self, entries: Entries, flags: CallbackFlags) -> Entries:
+        self._many.forget()
         self._few.take(entries.rows())
         stopped = self._few.stopped()
         if len(stopped) > FEW:

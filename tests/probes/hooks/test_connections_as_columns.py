@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import socket
 import struct
@@ -14,6 +15,7 @@ import pytest
 from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import hook, open_sockets
+from probes.hooks.tcp_rtt.callback_rows import CallbackRows
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Opening, Row, Value
@@ -136,3 +138,33 @@ def test_what_sock_diag_tells_of_many_is_what_it_tells_one_by_one(
         monkeypatch.setattr(open_sockets, "tcp_table", lambda _: None)
         assert many == read()
     assert len(many) == 60
+
+
+def test_what_was_made_row_by_row_is_let_go_when_columns_take_over() -> None:
+    """Thousands of rows and their entries are 20 MB."""
+    rtt = catalogue()["tcp-rtt"]
+    found = rtt.rung("sock_ops-iter")
+    assert found is not None
+    attachment = attached(
+        rtt, found, random.Random(1), lambda about: Growing(about, random.Random(1))
+    )
+    try:
+        for _ in range(5):
+            attachment.read()
+        kept = [one for one in gc.get_objects() if isinstance(one, CallbackRows)]
+        assert kept
+        assert not any(one.rows({}) for one in kept)
+    finally:
+        attachment.detach()
+
+
+class Growing(Known):
+    """A map with few entries, and then so many that they are made as columns."""
+
+    _number = open_sockets.MANY // 4
+
+    def _all(self) -> tuple[bytes, bytes]:
+        keys = range(1, 1 + self._number)
+        self._number *= 2
+        values = b"".join(self._some(self._stride) for _ in keys)
+        return b"".join(key.to_bytes(8, sys.byteorder) for key in keys), values
