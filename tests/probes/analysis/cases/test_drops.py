@@ -137,6 +137,20 @@ def test_a_next_hop_that_does_not_answer_is_what_unreachable_connects_tell() -> 
     assert ("errno", "connect", "EHOSTUNREACH") in claim.ties
 
 
+def test_a_deeper_cause_has_the_past_of_what_is_counted() -> None:
+    down = {"state": "down", "tx_packets": 1}
+    for link, *rows in (
+        ({"rx_packets": 250}, _drop("NETFILTER_DROP", 200), _tracking(200)),
+        (down, _drop("QDISC_DROP", 200)),
+    ):
+        host = WatchedHost("interfaces", "drops")
+        for _ in range(3):
+            host.more(interfaces=[_link(**link)], drops=rows)
+        (claim,) = drops.DETECTOR.claims(host.facts)
+        assert claim.figure is not None
+        assert host.facts.series(claim.figure, claim.key, 3) == [200] * 3, claim.what
+
+
 def _tracking(packets: int) -> Values:
     return _drop(
         "connection tracking: no entry left", packets, interface="-", location="ConntrackDrop",
@@ -151,6 +165,7 @@ def test_connection_tracking_that_is_full_is_the_cause_of_what_netfilter_drops()
     assert (claim.severity, claim.share) == (Gravity.ALARM, 0.8)
     assert "200 of 200 entries in use" in claim.evidence[0].text
     assert claim.knobs == ("net.netfilter.nf_conntrack_max",)
+    assert not any("rule" in told.text for told in claim.evidence)
     both = [_drop("NETFILTER_DROP", 200), _drop("NETFILTER_DROP", 50, interface="eth2", ifindex=3)]
     assert len(joined(_claims(_link(rx_packets=250), *both, _tracking(250)))) == 1, "one table"
     found = _claims(_link(rx_packets=250), _drop("NETFILTER_DROP", 200), _tracking(20))

@@ -72,7 +72,9 @@ def _told_by_tracking(lost: list[Lost]) -> list[Lost]:
         return lost  # most of it is a rule's
     for one in by_firewall:
         one.cause, one.drop_class = CONNTRACK, tracking.drop_class
-        one.texts[:0] = tracking.texts
+        # No rule dropped it, as the reason has it.
+        reasons = [told._replace(text=told.text.partition(": ")[0]) for told in one.texts]
+        one.texts = [*tracking.texts, *reasons]
     return [one for one in lost if one is not tracking] if by_firewall else lost
 
 

@@ -19,7 +19,10 @@ FLOOR = 5.0
 
 @dataclass(slots=True)
 class Lost:
-    """Packets that are lost for one cause at one place. number: of kinds, such as ports."""
+    """Packets that are lost for one cause at one place. number: of kinds, such as ports.
+
+    counted: the cause that they are counted under, where something else tells a deeper one.
+    """
 
     cause: str
     place: DropPlace
@@ -31,11 +34,15 @@ class Lost:
     waiting: float = 0.0
     room: float = 0.0
     texts: list[Evidence] = field(default_factory=list)
+    counted: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counted = self.cause
 
     @property
     def key(self) -> Hashable:
         """What its history is kept by."""
-        return self.place._replace(port=None, protocol=""), self.cause
+        return self.place._replace(port=None, protocol=""), self.counted
 
 
 def merge(found: dict[Hashable, Lost], one: Lost) -> None:
