@@ -95,6 +95,21 @@ def test_attempts_that_hang_are_an_alarm_by_their_share() -> None:
     assert (claim.severity, claim.share) == (Gravity.ALARM, None), "at the first reading"
 
 
+def test_what_hangs_has_a_past_as_what_fails_has() -> None:
+    """In what the claim counts, which has no failure yet."""
+    for rows in (
+        [_row(5432, connects=15, pending=31, late=16, oldest_ns=2.9e9)],
+        [_row(5432, connects=20, refused=15, established=5)],
+        [_row(5432, n, connects=1, refused=1) for n in range(200)],
+    ):
+        host = WatchedHost("tcp-connect")
+        for _ in range(4):
+            host.more(tcp_connect=rows)
+        (claim,) = DETECTOR.claims(host.facts)
+        assert claim.figure is not None
+        assert host.facts.series(claim.figure, claim.key, 3) == [claim.now] * 3
+
+
 def test_one_that_waits_alone_is_a_notice() -> None:
     (claim,) = _told(_row(443, connects=0, pending=1, late=1, oldest_ns=A_SECOND * 3))
     assert claim.severity is Gravity.NOTICE

@@ -142,6 +142,16 @@ def test_a_deeper_cause_has_the_past_of_what_is_counted() -> None:
     for link, *rows in (
         ({"rx_packets": 250}, _drop("NETFILTER_DROP", 200), _tracking(200)),
         (down, _drop("QDISC_DROP", 200)),
+        (
+            {"rx_packets": 250},
+            _drop(
+                "request queue full: cookies",
+                200,
+                interface="-",
+                location="TcpExtTCPReqQFullDoCookies",
+                counts="events",
+            ),
+        ),
     ):
         host = WatchedHost("interfaces", "drops")
         for _ in range(3):
@@ -310,3 +320,9 @@ def test_a_program_that_takes_long_is_told_with_its_time() -> None:
     }  # fmt: skip
     (claim,) = _claims(_link(rx_packets=3000), tc_programs=[program])
     assert (claim.now, claim.share, claim.of) == (20_000, 0.06, "one CPU")
+    host = WatchedHost("interfaces", "drops")
+    for _ in range(4):
+        host.more(interfaces=[_link(rx_packets=3000)], drops=[], tc_programs=[program])
+    (claim,) = programs.DETECTOR.claims(host.facts)
+    assert claim.figure is not None
+    assert host.facts.series(claim.figure, claim.key, 2) == [20_000] * 2

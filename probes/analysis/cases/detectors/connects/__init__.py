@@ -9,7 +9,7 @@ from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.detectors.connects.failing import failing_claims
-from probes.analysis.cases.detectors.connects.figures import BY_PLACE, HOOK, SLOW
+from probes.analysis.cases.detectors.connects.figures import BY_PLACE, FAILING, HOOK, SLOW
 from probes.analysis.cases.detectors.connects.groups import ClaimedPlaces
 from probes.analysis.cases.detectors.connects.slow import SLOW_NS, slow_claims
 from probes.analysis.cases.detectors.connects.ties import errnos_once
@@ -76,4 +76,4 @@ def _gravest(found: ClaimedPlaces) -> tuple[float, ...]:
     return claim.severity, claim.struck, claim.now
 
 
-DETECTOR = Detector("connects", (HOOK,), _claims, (BY_PLACE, SLOW))
+DETECTOR = Detector("connects", (HOOK,), _claims, (BY_PLACE, FAILING, SLOW))

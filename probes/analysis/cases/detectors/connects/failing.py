@@ -9,7 +9,7 @@ from probes.analysis.anomaly import LEARN
 from probes.analysis.cases.attempts import LATELY, Attempts
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Who
 from probes.analysis.cases.detectors.connects.evidence import evidence_of
-from probes.analysis.cases.detectors.connects.figures import BY_PLACE, HOOK
+from probes.analysis.cases.detectors.connects.figures import BY_PLACE, FAILING, HOOK
 from probes.analysis.cases.detectors.connects.groups import (
     CALLERS,
     ROWS,
@@ -113,7 +113,7 @@ def _claim(facts: Facts, a: Attempts, group: Group, m: Measured) -> Claim:
         evidence=tuple(evidence_of(facts, a, group, m, who)),
         next=next_steps(way, places[0], group, who),
         rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
-        figure=BY_PLACE if single else None,
+        figure=FAILING if single else None,
         key=places[0],
         ties=frozenset(ties_of(facts, a, group, places, m)),
         depth=1,

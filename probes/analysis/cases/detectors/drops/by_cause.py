@@ -119,6 +119,9 @@ def _by_cause(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
         for loss in losses(snapshot.rows):
             for one in _of_loss(loss):
                 found[one.key] = (found.get(one.key) or 0) + one.rate
+        for row in rows_of_places(snapshot.rows, TELLING):
+            for one in told_by_queue(row):
+                found[one.key] = (found.get(one.key) or 0) + one.rate
     return found
 
 

@@ -14,7 +14,7 @@ from probes.analysis.cases.detectors.programs.dropping import (
     dropping_claim,
     uncounted_claim,
 )
-from probes.analysis.cases.detectors.programs.slow import BUSY, SLOW_NS, slow_claim
+from probes.analysis.cases.detectors.programs.slow import BUSY, SLOW_NS, TAKES, slow_claim
 from probes.analysis.droppers import HOOKS, PROGRAMS, Dropper, Droppers, droppers, error, program
 from probes.analysis.facts import Facts
 from probes.analysis.many import rows_of
@@ -71,4 +71,9 @@ def _at(facts: Facts, link: SnapshotRow, found: Droppers) -> Iterator[Claim]:
             yield claim
 
 
-DETECTOR = Detector("programs", ("xdp-programs", "tc-programs"), _claims, tuple(DROPPED.values()))
+DETECTOR = Detector(
+    "programs",
+    ("xdp-programs", "tc-programs"),
+    _claims,
+    (*DROPPED.values(), *TAKES.values()),
+)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from probes import units
+from probes.analysis.by_row import ByRow
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where, Who
 from probes.analysis.cases.detectors.programs.attached import (
     DEPTH,
@@ -14,9 +17,15 @@ from probes.analysis.cases.detectors.programs.attached import (
     way_of,
 )
 from probes.analysis.facts import Facts
+from probes.analysis.history import Figure
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import Unit
 
+TAKES: Mapping[str, Figure] = {
+    hook: Figure(f"{hook}-time", "time a packet", Unit.NS, hook, ByRow("ns_per_run"))
+    for hook in ("xdp-programs", "tc-programs")
+}
+"""How long each program takes for a packet, by the hook that has its row."""
 SLOW_NS, BUSY = 10_000.0, 0.02
 """Time for a packet, and share of one CPU, from which a program holds packets up."""
 
@@ -44,6 +53,8 @@ def slow_claim(
         evidence=(Evidence(sits.hook, f"{text}{held(facts, row)}", taken),),
         next=next_steps(row, name),
         rows=(ClaimedRow("interfaces", link.key), ClaimedRow(sits.hook, row.key)),
+        figure=TAKES[sits.hook],
+        key=row.key,
         ties=frozenset({("program", one.name)}),
         depth=DEPTH - 1,
     )
