@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tui.cli import _parsers
+from tui.commands._parsing import parsers
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("docs/architecture.md", "CONTRIBUTING.md", *sorted(
@@ -175,7 +175,7 @@ def test_links_lead_somewhere_and_benches_are_there(page: str) -> None:
 
 def test_options_in_the_readme_and_the_pages_exist() -> None:
     """Of a command line that begins with `ebpftop`."""
-    known = {flag for parser in _parsers().values() for flag in parser._option_string_actions}
+    known = {flag for parser in parsers().values() for flag in parser._option_string_actions}
     wrong = []
     for page in EVERY_PAGE:
         for line in re.findall(r"(?<![\w/-])ebpftop (?!serve)[^`|\n]*", (ROOT / page).read_text()):
@@ -190,5 +190,5 @@ def test_commands_in_the_readme_and_the_pages_exist() -> None:
     for page in EVERY_PAGE:
         for block in re.findall(r"```\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
             said = re.findall(r"^(?:sudo )?ebpftop +([a-z]\w*)", block, re.MULTILINE)
-            wrong += [f"{page}: {word}" for word in said if word not in _parsers()]
+            wrong += [f"{page}: {word}" for word in said if word not in parsers()]
     assert wrong == []

@@ -56,6 +56,7 @@ FOREIGN = (
     "CPATH",
     "C_INCLUDE_PATH",
 )
+_VERSION = re.compile(r"__version__ = '([\w.+~-]+)'")
 Part = tuple[int, int]
 """Part of memory: start and bytes."""
 PACE = 20
@@ -67,17 +68,38 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 def find_bcc() -> Any:
     """Import bcc. Raises ImportError with a sentence: there is none, or it is something else."""
     foreign = ""
-    for place in [*sys.path, *_sites()]:
-        spec = PathFinder.find_spec("bcc", [place])
-        if spec is None or spec.origin is None:
-            continue
-        # PyPI's bcc is something else; told apart without running any of it
-        if Path(spec.origin).with_name("libbcc.py").exists():
+    for spec, origin in _called_bcc():
+        if _is_bcc(origin):
             return _import(spec)
-        foreign = foreign or spec.origin
+        foreign = foreign or str(origin)
     if foreign:
         raise ImportError(f"{foreign} is an unrelated package that is also called bcc")
     raise ImportError("bcc, the BPF Compiler Collection, is not installed")
+
+
+def installed() -> str:
+    """Return the version of bcc, which is not imported for it; "" where it is not installed."""
+    for _, origin in _called_bcc():
+        if _is_bcc(origin):
+            try:
+                told = _VERSION.search(origin.with_name("version.py").read_text())
+            except OSError:
+                told = None
+            return told[1] if told else "of an unknown version"
+    return ""
+
+
+def _called_bcc() -> Iterator[tuple[ModuleSpec, Path]]:
+    """Yield what can be imported by that name."""
+    for place in [*sys.path, *_sites()]:
+        spec = PathFinder.find_spec("bcc", [place])
+        if spec is not None and spec.origin is not None:
+            yield spec, Path(spec.origin)
+
+
+def _is_bcc(origin: Path) -> bool:
+    """Tell it from PyPI's bcc, which is something else, without running any of it."""
+    return origin.with_name("libbcc.py").exists()
 
 
 def _sites() -> list[str]:
@@ -276,6 +298,8 @@ def _text(fd: int) -> str:
     return os.pread(fd, size, 0).decode(errors="replace")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "--version":
+    print(installed())
+elif __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control)

@@ -164,10 +164,10 @@ if __name__ == "__main__":
     import tui.commands._doctor
     import tui.screen.app  # noqa: F401
     from probes.hooks import catalogue
-    from tui import cli
+    from tui.commands import _parsing
 
     catalogue()
-    cli._parsers()
+    _parsing.parsers()
     gc.collect()
     gc.freeze()
     code = _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,8 +1,10 @@
 """Subcommands, ONE FILE EACH, found by being there. Only this package sees all of `probes`.
 
-A file has `HELP` (one line for `--help`; "" hides it), `ORDER` (its place in that
-list), `add_arguments(parser)` and `run(arguments)`, which returns the exit status. What several
-share is in the files whose names begin with an underscore.
+A file has `HELP` (one line for `--help`; "" hides it), `ORDER` (its place in that list),
+`EXAMPLES` (command lines, and what each does), `STATUSES` (exit statuses, and what each means),
+`add_arguments(parser)` and `run(arguments)`, which returns the exit status; it may have `ABOUT`,
+more sentences for its own help. What several share is in the files whose names begin with an
+underscore.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from probes import arrays
 
 MONITOR = "monitor"
 """The name of what runs without a command."""
-WITHOUT_NUMBERS = ("doctor", "hooks")
+WITHOUT_NUMBERS = ("doctor", "help", "hooks")
 """Commands that count nothing, and so need no numpy."""
 
 
@@ -27,6 +29,8 @@ class Command(Protocol):
 
     HELP: str
     ORDER: int
+    EXAMPLES: Mapping[str, str]
+    STATUSES: Mapping[int | str, str]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 

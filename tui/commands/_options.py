@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from pathlib import Path
+from typing import Any, Protocol
 
 from probes.custom import spec
 from probes.custom.catalogue import Catalogue
@@ -13,24 +15,32 @@ from probes.model import HookId, TargetKind
 from probes.recording import files
 from probes.sources.live import budget, memory
 from probes.units import did_you_mean, printable, quoted
+from tui.commands._help import LADDER, WIDTH
 from tui.output.formats import FORMATS
 
 
+class ArgumentGroup(Protocol):
+    """A parser, or a titled group of its options."""
+
+    def add_argument(self, *names: str, **how: Any) -> argparse.Action: ...
+
+
 def screen_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--theme", metavar="NAME", help="colour theme (T changes it at any time)")
-    parser.add_argument(
+    group = parser.add_argument_group("the screen")
+    group.add_argument("--theme", metavar="NAME", help="colour theme (T changes it at any time)")
+    group.add_argument(
         "--ascii",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="draw with ASCII alone, for terminals without UTF-8",
     )
-    parser.add_argument(
+    group.add_argument(
         "--slow-link",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="send less to the terminal: 256 colours, no graphs, two updates a second",
     )
-    parser.add_argument(
+    group.add_argument(
         "--mouse",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -49,7 +59,8 @@ def format_options(parser: argparse.ArgumentParser, default: str | None) -> None
 
 
 def hook_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = hooks_group(parser)
+    group.add_argument(
         "--hook",
         metavar="HOOK[@TARGET]",
         action="append",
@@ -58,26 +69,33 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
         help="only this hook (repeatable; default: all that are not marked 'on request' by "
         "`ebpftop hooks`)",
     )
+    rung_option(group)
     watch_options(parser)
 
 
+def hooks_group(parser: argparse.ArgumentParser) -> ArgumentGroup:
+    """Return the group of options that choose hooks and rungs, which says what a rung is."""
+    return parser.add_argument_group("hooks and rungs", textwrap.fill(LADDER, WIDTH))
+
+
 def watch_options(parser: argparse.ArgumentParser) -> None:
-    memory_option(parser)
-    parser.add_argument(
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
         "--observe-only", action="store_true", help="never attach anything in a data path"
     )
-    budget_option(parser)
-    drop_option(parser)
-    parser.add_argument(
+    budget_option(limits)
+    memory_option(limits)
+    rules = parser.add_argument_group("drop rules")
+    drop_option(rules)
+    rules.add_argument(
         "--drop-anyway",
         action="store_true",
         help="accept --drop without a terminal even if your own connection, which rules would "
         "spare, is not found",
     )
-    rung_option(parser)
 
 
-def budget_option(parser: argparse.ArgumentParser) -> None:
+def budget_option(parser: ArgumentGroup) -> None:
     parser.add_argument(
         "--budget",
         metavar="PERCENT",
@@ -88,7 +106,7 @@ def budget_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def memory_option(parser: argparse.ArgumentParser) -> None:
+def memory_option(parser: ArgumentGroup) -> None:
     parser.add_argument(
         "--memory",
         metavar="MB",
@@ -99,7 +117,7 @@ def memory_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def drop_option(parser: argparse.ArgumentParser) -> None:
+def drop_option(parser: ArgumentGroup) -> None:
     parser.add_argument(
         "--drop",
         metavar="IFACE:RULE",
@@ -112,7 +130,7 @@ def drop_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def rung_option(parser: argparse.ArgumentParser) -> None:
+def rung_option(parser: ArgumentGroup) -> None:
     parser.add_argument(
         "--rung",
         metavar="HOOK=RUNG",
@@ -124,8 +142,9 @@ def rung_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def interval_option(parser: argparse.ArgumentParser, default: float | None = 1.0) -> None:
+def interval_option(parser: ArgumentGroup, default: float | None = 1.0) -> None:
     parser.add_argument(
+        "-d",
         "--interval",
         metavar="SECONDS",
         type=_interval,

@@ -6,11 +6,17 @@ import argparse
 
 from probes.sources.demo.source import Demo
 from tui.commands import _options
+from tui.commands._help import SHOWN
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 
 HELP = "play a scripted incident on the screen"
 ORDER = 85
+EXAMPLES = {
+    "ebpftop demo": "an XDP program drops a third of what eth1 receives",
+    "ebpftop demo --seed 7": "other numbers, the same ones each time",
+}
+STATUSES = SHOWN
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,18 @@ import argparse
 from probes.custom.catalogue import Catalogue
 from probes.units import printable
 from tui.commands import _options
+from tui.commands._help import LADDER, PRINTED
 from tui.commands._run import DONE, UsageError, say
 
 HELP = "check what this host allows: each hook, each rung"
 ORDER = 10
+ABOUT = LADDER
+EXAMPLES = {
+    "sudo ebpftop doctor": "every hook and rung, with the remedy for each refusal",
+    "sudo ebpftop doctor --hook tcp-connect": "one hook",
+    "sudo ebpftop doctor --programs xdp tc": "compare two program types",
+}
+STATUSES = PRINTED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from probes.analysis.cases.judgement import blind, passive_only
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement, until_second
 from tui.commands._run import UsageError, batch, make_live, say, verdict, version
 from tui.terminal import leaving
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 HELP = "serve metrics for Prometheus over HTTP"
 ORDER = 80
+EXAMPLES = {
+    "sudo ebpftop export": "http://127.0.0.1:19435/metrics",
+    "sudo ebpftop export --listen 10.0.0.5:9435 --hook drops": "one hook, for that network",
+}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

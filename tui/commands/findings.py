@@ -14,6 +14,7 @@ from probes.analysis.cases.judgement import blind, needs, passive_only, read_onc
 from probes.errors import ProbeError
 from probes.model import HookId, Sample
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement
 from tui.commands._run import UsageError, batch, make_live, say, verdict
 from tui.output.document import beginning, dumps
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 
 HELP = "say what is wrong, how much, since when and because of whom"
 ORDER = 25
+EXAMPLES = {
+    "sudo ebpftop findings": "what is wrong in the next three seconds",
+    "sudo ebpftop findings --for 30 --json | jq '.findings[].what'": "for a script",
+    "sudo ebpftop findings || page-somebody": "on an alarm, or if it could not be told",
+}
+STATUSES = {
+    0: "nothing is wrong",
+    1: "something is wrong now, and somebody is harmed by it (an alarm)",
+    2: "wrong usage",
+    3: "it could not be told: a hook that is needed is not read (standard error says which)",
+    "128+n": WATCHED["128+n"],
+}
 NOTHING, WRONG, UNKNOWN = 0, 1, 3
 _STEP = 1.0
 """Seconds from one reading to the next, about."""
@@ -34,10 +47,6 @@ _MOST_ASKED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "exit status: 0 nothing is wrong, 1 something is (an alarm), 2 usage, "
-        "3 it could not be told, as a hook that is needed is not read"
-    )
     parser.add_argument(
         "--for",
         dest="seconds",

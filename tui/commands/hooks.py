@@ -7,12 +7,19 @@ import json
 
 from probes.custom.catalogue import Catalogue
 from probes.hooks import catalogue
+from tui.commands._help import LADDER, PRINTED
 from tui.commands._run import DONE, say
 from tui.output import reports
 from tui.output.schema import schema
 
 HELP = "list the catalogue of hooks"
 ORDER = 20
+ABOUT = LADDER
+EXAMPLES = {
+    "ebpftop hooks": "every hook, what it answers, and its rungs",
+    "ebpftop hooks --json | jq -r '.hooks[].hook'": "their names",
+}
+STATUSES = PRINTED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from probes.errors import ProbeError
 from tui.commands import _options
+from tui.commands._help import SHOWN
 from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
@@ -14,11 +15,18 @@ from tui.terminal import leaving
 
 HELP = "the live monitor"
 ORDER = 0
+EXAMPLES = {
+    "sudo ebpftop": "this host, with all hooks that only observe",
+    "sudo ebpftop --attach xdp@eth0": "count at XDP on eth0, too",
+    "ebpftop --remote ops@web1 --remote-command 'sudo ebpftop'": "another host, through ssh",
+    "ebpftop demo": "a scripted incident, without privilege",
+}
+STATUSES = SHOWN
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _options.screen_options(parser)
-    parser.add_argument(
+    hooks = _options.hooks_group(parser)
+    hooks.add_argument(
         "--attach",
         metavar="HOOK[@TARGET]",
         action="append",
@@ -26,16 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_options.hook_id,
         help="also attach this at start (repeatable)",
     )
+    _options.rung_option(hooks)
+    _options.interval_option(hooks, None)
     _options.watch_options(parser)
-    _options.interval_option(parser, None)
-    parser.add_argument(
+    _options.screen_options(parser)
+    _remote_options(parser)
+
+
+def _remote_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("other hosts")
+    group.add_argument(
         "--remote",
         metavar="USER@HOST",
         action="append",
         default=[],
         help="monitor that host, through the system's ssh (repeatable; H shows the next)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--remote-command",
         metavar="COMMAND",
         default="ebpftop",

@@ -12,6 +12,7 @@ from probes.analysis.hit_rates import Hits
 from probes.analysis.snapshot import Snapshot
 from probes.model import Hook, HookId, Sample
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._judging import found, judging
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 HELP = "attach, watch, print one snapshot, detach"
 ORDER = 30
+EXAMPLES = {
+    "sudo ebpftop once": "every hook that only observes, for a second",
+    "sudo ebpftop once --for 10 --hook drops": "why the kernel frees packets",
+    "sudo ebpftop once --json | jq .findings": "what is wrong, as JSON",
+}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from probes.model import HookId, State
 from probes.recording import files
 from probes.units import printable
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._run import UsageError, batch, make_live, verdict
 from tui.output import flamegraph
 from tui.output import profile as profiles
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 HELP = "profile what runs on the CPUs; flame graphs"
 ORDER = 70
+EXAMPLES = {
+    "sudo ebpftop profile --for 30": "the busiest stacks, as text",
+    "sudo ebpftop profile --svg cpu.svg": "a flame graph of ten seconds",
+}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite an older picture")
     parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
-    _options.rung_option(parser)
-    _options.budget_option(parser)
-    _options.memory_option(parser)
+    _options.rung_option(_options.hooks_group(parser))
+    limits = parser.add_argument_group("limits")
+    _options.budget_option(limits)
+    _options.memory_option(limits)
 
 
 def run(arguments: argparse.Namespace) -> int:

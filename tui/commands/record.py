@@ -15,6 +15,7 @@ from probes.recording.writer import NoSpace, RecordingError, RecordingFile
 from probes.source import Source
 from probes.units import octets, printable
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._run import NOT_ATTACHED, asked, batch, make_live, say, verdict
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 HELP = "record all readings to a file, for `replay`"
 ORDER = 50
+EXAMPLES = {
+    "sudo ebpftop record incident.rec --for 600": "ten minutes",
+    "sudo ebpftop record incident.rec --hook drops": "one hook, until ^C",
+}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.replay import Replay
 from probes.sources.row_room import RowRoom
 from tui.commands import _options
+from tui.commands._help import PRINTED
 from tui.commands._judging import found, judging
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
@@ -34,6 +35,16 @@ from tui.time_expr import TimeError, parse_time
 
 HELP = "show or print a recording"
 ORDER = 60
+EXAMPLES = {
+    "ebpftop replay incident.rec": "the screen; Space pauses, [ and ] step",
+    "ebpftop replay incident.rec --at 12:03:10 --speed 10": "from there, ten times as fast",
+    "ebpftop replay incident.rec --json | jq .findings": "what was wrong, moment by moment",
+}
+STATUSES = {
+    **PRINTED,
+    2: "wrong usage, or a file that is not a recording",
+    "128+n": "ended by signal n (130: ^C)",
+}
 JUDGED_BEFORE = 300.0
 """Seconds before the first moment that is printed by which it is judged, too."""
 
@@ -48,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="speed of playback on the screen (default 1)",
     )
     parser.add_argument(
-        "--count", type=_options.positive, metavar="N", help="print at most N ticks; with --format"
+        "-n",
+        "--count",
+        type=_options.positive,
+        metavar="N",
+        help="print at most N ticks; with --format",
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)

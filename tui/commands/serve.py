@@ -8,12 +8,15 @@ import os
 import stat
 
 from probes.drop_rule import RuleError
+from tui.commands._help import WATCHED
 from tui.commands._run import DONE, UsageError, say, until_signal, version
 from tui.session import own_usage
 from tui.terminal import leaving
 
 HELP = ""
 ORDER = 90
+EXAMPLES: dict[str, str] = {}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

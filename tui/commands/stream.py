@@ -11,6 +11,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
 from probes.model import HookId, Sample
 from tui.commands import _options
+from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement, until_second
 from tui.commands._run import asked, batch, make_live, verdict
 from tui.output.formats import PrintedMoment, printer
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
 
 HELP = "print a snapshot at each tick, as JSON lines or CSV"
 ORDER = 40
+EXAMPLES = {
+    "sudo ebpftop stream --hook drops -d 5": "a line of JSON every five seconds",
+    "sudo ebpftop stream --hook tcp-connect --format csv -n 60": "a minute of CSV",
+    "sudo ebpftop stream --hook opens | jq -c '.hooks[].log[]'": "every file that is opened",
+}
+STATUSES = WATCHED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--count", type=_options.positive, metavar="N", help="end after N ticks")
+    parser.add_argument(
+        "-n", "--count", type=_options.positive, metavar="N", help="end after N ticks"
+    )
     _options.format_options(parser, "json")
     _options.interval_option(parser)
     _options.hook_options(parser)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from probes.compile import bcc_version
 from probes.hooks import catalogue
 from probes.model import Reach
 from tests.support import commands
 from tests.support.commands import COMMAND, ROOT, in_terminal
 from tests.support.warm import ebpftop
+from tui.commands import MONITOR, _versions
+from tui.commands import commands as commands_of
+from tui.commands._parsing import parse, parsers
 
 
 @pytest.mark.parametrize("command", [[], ["once"], ["stream"], ["doctor"], ["hooks"], ["demo"]])
@@ -191,3 +198,96 @@ def test_an_address_that_is_none_is_refused_with_an_example(listen: str) -> None
     done = ebpftop("export", "--listen", listen)
     assert done.returncode == 2
     assert "19435" in done.stderr
+
+
+# -- what is said of the program itself --------------------------------------------------------
+
+
+def test_the_versions_are_those_of_all_that_numbers_depend_on() -> None:
+    """The first line is for scripts, as ever."""
+    done = ebpftop("-V")
+    assert done.stdout == ebpftop("--version").stdout
+    said = done.stdout.splitlines()
+    assert re.fullmatch(r"ebpftop \d+\.\d+\.\d+\S*( \(commit [0-9a-f]{10}\))?", said[0])
+    assert [line.split()[0] for line in said[1:]] == ["bcc", "libbpf", "Linux", "Python"]
+    assert said[3].split()[1] == os.uname().release
+    assert said[4] == f"Python {platform.python_version()}"
+
+
+def test_the_version_of_bcc_is_that_of_the_distribution_s() -> None:
+    package = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "python3-bpfcc"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if package.returncode:
+        pytest.skip("python3-bpfcc is not a package here")
+    assert package.stdout.startswith(bcc_version.installed())
+    assert f"bcc {bcc_version.installed()}\n" in ebpftop("--version").stdout
+
+
+def test_the_commit_is_git_s(tmp_path: Path) -> None:
+    """Of a branch, packed or not, of a commit that is checked out, and of a work tree beside."""
+
+    def git(*words: str) -> str:
+        own = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "init.defaultBranch=main"]
+        done = ["git", "-C", str(tmp_path / "tree"), *own, *words]
+        return subprocess.run(done, capture_output=True, text=True, check=True).stdout.strip()
+
+    (tmp_path / "tree").mkdir()
+    assert _versions.commit_of(tmp_path / "tree") == ""
+    git("init")
+    assert _versions.commit_of(tmp_path / "tree") == "", "nothing is committed"
+    git("commit", "--allow-empty", "-m", "x")
+    commit = git("rev-parse", "HEAD")
+    assert _versions.commit_of(tmp_path / "tree") == commit
+    git("worktree", "add", "-b", "other", str(tmp_path / "beside"))
+    assert _versions.commit_of(tmp_path / "beside") == commit
+    git("pack-refs", "--all")
+    assert _versions.commit_of(tmp_path / "tree") == commit
+    assert _versions.commit_of(tmp_path / "beside") == commit
+    git("checkout", "--detach")
+    assert _versions.commit_of(tmp_path / "tree") == commit
+
+
+@pytest.mark.parametrize("name", [name for name in parsers() if commands_of()[name].HELP])
+def test_help_begins_with_a_sentence_and_ends_with_examples_and_statuses(name: str) -> None:
+    asked = [] if name == MONITOR else [name]
+    said = ebpftop("help", *asked).stdout
+    assert said == ebpftop(*asked, "--help").stdout
+    usage, sentence, *_ = said.split("\n\n")
+    assert usage.startswith("usage: ebpftop")
+    assert re.fullmatch(r"[A-Zt][^\n]+\.", sentence.splitlines()[0])
+    *_, examples, statuses = said.split("\n\n")
+    assert examples.startswith("examples:\n  ")
+    assert re.match(r"exit status:\n  0      \w", statuses)
+    assert max(map(len, said.splitlines())) < 80
+
+
+@pytest.mark.parametrize("name", [name for name in parsers() if commands_of()[name].HELP])
+def test_each_example_is_a_command_that_can_be_meant(name: str, tmp_path: Path) -> None:
+    for line in commands_of()[name].EXAMPLES:
+        words = shlex.split(re.split(r" [|]", line)[0])
+        assert words[: 1 + (words[0] == "sudo")][-1] == "ebpftop", line
+        words = [str(tmp_path / w) if "." in w and w[0] != "-" else w for w in words]
+        asked = parse(words[1 + (words[0] == "sudo") :])
+        assert asked.command in (name, "demo", "help"), line
+
+
+def test_help_on_what_is_no_command_names_one() -> None:
+    done = ebpftop("help", "finding")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "ebpftop: there is no command 'finding'; similar names: findings\n"
+
+
+def test_a_hook_that_is_misspelt_is_named() -> None:
+    done = ebpftop("once", "--hook", "tcp-conect")
+    assert "there is no hook 'tcp-conect'; similar names: tcp-connect" in done.stderr
+
+
+def test_rung_and_ladder_are_explained_where_they_are_asked_for() -> None:
+    for name, parser in parsers().items():
+        if "--rung" in parser._option_string_actions:
+            said = " ".join(parser.format_help().split())
+            assert "a rung is one of them" in said, name

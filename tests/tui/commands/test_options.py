@@ -7,11 +7,12 @@ from functools import cache
 import pytest
 
 from tests.support.warm import ebpftop
-from tui import cli
-from tui.commands import MONITOR
+from tui.commands import MONITOR, _parsing
 from tui.commands._run import UsageError
 
 VALUES = {
+    "-d": "0.5",
+    "-n": "3",
     "--attach": "xdp@lo",
     "--at": "+5",
     "--budget": "2%",
@@ -34,14 +35,14 @@ VALUES = {
     "--theme": "light",
 }
 NEEDS = {"record": ["a.rec"], "replay": ["a.rec"]}
-PARSERS = cli._parsers()
+PARSERS = _parsing.parsers()
 OPTIONS = sorted(
     {
         flag
         for parser in PARSERS.values()
         for action in parser._actions
         for flag in action.option_strings
-        if flag not in ("-h", "--help")
+        if flag not in ("-h", "--help", "-V", "--version")
     }
 )
 
@@ -60,15 +61,9 @@ def _words(option: str) -> list[str]:
 
 def _meant(argv: list[str]) -> dict[str, object] | str:
     try:
-        return vars(cli.parse(argv))
+        return vars(_parsing.parse(argv))
     except UsageError as wrong:
         return str(wrong)
-
-
-@pytest.fixture(autouse=True)
-def _parsers_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As parsing leaves them as they are, for all of these."""
-    monkeypatch.setattr(cli, "_parsers", lambda: PARSERS)
 
 
 @cache
@@ -131,6 +126,14 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
             "the monitor does not take --hook; it belongs to `doctor`, `findings`, `once`",
         ),
         (["--observe-only", "--for", "5"], "the monitor does not take --for"),
+        (["--inter", "5"], "--inter: write --interval; options have no abbreviations"),
+        (["--inter=5", "stream"], "--inter: write --interval; options have no abbreviations"),
+        (["stream", "--inter", "5"], "--inter: write --interval; options have no abbreviations"),
+        (["once", "--fro", "5"], "unknown option or argument '--fro'; similar names: --for"),
+        (["once", "--no"], "--no: write --no-ascii or --no-"),
+        (["--intervall", "5", "stream"], "similar names: --interval"),
+        (["once", "-x"], "unknown option or argument '-x'"),
+        (["once", "-5"], "unknown option or argument '-5'"),
         (["--", "once"], "unknown option or argument '--'"),
     ],
 )
@@ -143,6 +146,8 @@ def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) 
 
 
 NUMBERS = {
+    "-d": ("stream", "the interval must be from 0.1 to 3600 seconds"),
+    "-n": ("stream", "is not a number above 0"),
     "--interval": ("stream", "the interval must be from 0.1 to 3600 seconds"),
     "--for": ("once", "is not a number of seconds"),
     "--budget": ("once", "write a share of one CPU"),
