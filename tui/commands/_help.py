@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -38,18 +39,15 @@ SHOWN: Statuses = {
 }
 
 
-class Layout(argparse.RawDescriptionHelpFormatter):
+class HelpLayout(argparse.RawDescriptionHelpFormatter):
     """Lines of at most 79 columns, options far enough to the left to leave room for words."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
-        """Name the value once: "-d, --interval SECONDS"."""
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        value = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {value}"
+        """Name the value once, as newer Pythons do: "-d, --interval SECONDS"."""
+        return re.sub(r"^(-\w) .*?, (?=--)", r"\1, ", super()._format_action_invocation(action))
 
 
 def about(command: Command) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import NoReturn
 
 from probes.units import did_you_mean, printable
 from tui.commands import MONITOR, Command, commands
-from tui.commands._help import ABOUT, Layout, about, epilog
+from tui.commands._help import ABOUT, HelpLayout, about, epilog
 from tui.commands._run import UsageError
 
 Parsers = Mapping[str, argparse.ArgumentParser]
@@ -41,7 +41,7 @@ def parsers() -> Parsers:
         usage="ebpftop [OPTION]... [COMMAND ...]",
         description=ABOUT,
         epilog=epilog(commands()[MONITOR]),
-        formatter_class=Layout,
+        formatter_class=HelpLayout,
         allow_abbrev=False,
     )
     made: dict[str, argparse.ArgumentParser] = {MONITOR: monitor}
@@ -57,17 +57,17 @@ def parsers() -> Parsers:
     )
     for name, command in commands().items():
         if name != MONITOR:
-            made[name] = _add_parser(listed, name, command)
+            made[name] = _add_parser(listed.add_parser, name, command)
             command.add_arguments(made[name])
     commands()[MONITOR].add_arguments(monitor)
     return made
 
 
 def _add_parser(
-    listed: argparse._SubParsersAction[_Parser], name: str, command: Command
+    add: Callable[..., argparse.ArgumentParser], name: str, command: Command
 ) -> argparse.ArgumentParser:
     """Add the parser of a command, which is in the list if it has a `HELP`."""
-    add = partial(listed.add_parser, name, formatter_class=Layout, allow_abbrev=False)
+    add = partial(add, name, formatter_class=HelpLayout, allow_abbrev=False)
     add = partial(add, description=about(command), epilog=epilog(command))
     return add(help=command.HELP) if command.HELP else add()
 
