@@ -1,0 +1,96 @@
+"""Names of network namespaces: "host", ip-netns(8)'s, a container's, or that of a process in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+
+from probes.kernel import net_namespaces, procfs
+from probes.owners import state_files
+
+NAMED = "/run/netns"
+"""Where ip-netns(8) mounts those that it names; so do CNI plugins and Podman."""
+HOST = "host"
+MOST_NAMED, MOST_KNOWN = 1 << 12, 1 << 12
+AGAIN, UNNAMED_AGAIN = 10.0, 1.0
+"""Seconds after which a name is looked for again, and that of one without a name."""
+_MADE_UP = re.compile(r"(?:cni|netns)-[0-9a-f-]{12,}")
+"""Names that no person gave."""
+
+
+class NamespaceNames:
+    """Names by inode. container_of: of a process, "" if it is in none. Not thread-safe."""
+
+    def __init__(self, container_of: Callable[[int], str]) -> None:
+        self._container_of = container_of
+        self._known: OrderedDict[int, tuple[str, float]] = OrderedDict()
+        self._mounted: Mapping[int, str] = {}
+        self._processes = net_namespaces.NetNamespaces()
+        self._oldest: Mapping[int, int] = {}
+        self._next = 0.0
+
+    def of(self, inode: int, member: int = 0) -> str:
+        """Return the name; "" where it has none. member: a process that is known to be in it."""
+        name, until = self._known.get(inode, ("", 0.0))
+        now = monotonic()
+        if now < until:
+            return name
+        self._look(now)
+        name = self._name(inode, member) or name  # what has gone keeps its name
+        self._known[inode] = name, now + (AGAIN if name else UNNAMED_AGAIN)
+        self._known.move_to_end(inode)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return name
+
+    def _look(self, now: float) -> None:
+        if now < self._next:
+            return
+        self._mounted = _mounted()
+        with suppress(OSError):  # files are short
+            self._oldest = self._processes.find()
+        self._next = now + UNNAMED_AGAIN
+
+    def _name(self, inode: int, member: int) -> str:
+        if inode == _of_host():
+            return HOST
+        given = self._mounted.get(inode, "")
+        if given and not _MADE_UP.fullmatch(given):
+            return given
+        pid = self._oldest.get(inode, member)
+        container = self._container_of(pid) if pid else ""
+        return _shared_by(container) or given or (_of_process(pid) if pid else "")
+
+
+def _of_host() -> int:
+    """Return that of the first process; where it may not be looked at, our own."""
+    with suppress(OSError):
+        return net_namespaces.of_process(1) or procfs.netns()
+    return 0
+
+
+def _mounted() -> dict[int, str]:
+    found: dict[int, str] = {}
+    with suppress(OSError), os.scandir(NAMED) as entries:
+        kind = os.stat("/proc/thread-self/ns/net").st_dev  # noqa: PTH116
+        for entry in islice(entries, MOST_NAMED):
+            with suppress(OSError):
+                state = entry.stat()
+                if state.st_dev == kind:
+                    found[state.st_ino] = state_files.named(entry.name)
+    return found
+
+
+def _shared_by(container: str) -> str:
+    """Return a container's name; of a pod's "namespace/pod", as its containers share one."""
+    return "/".join(container.split("/")[:2])
+
+
+def _of_process(pid: int) -> str:
+    comm = procfs.comm(pid)
+    return f"netns of {state_files.named(comm)}[{pid}]" if comm else ""

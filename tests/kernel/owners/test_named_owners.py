@@ -1,0 +1,104 @@
+"""Real containers and network namespaces have the names that their own tools show."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from probes.kernel.net_namespaces import of_process
+from probes.owners import containerd, podman
+from probes.owners.processes import ProcessOwners
+from tests.support import containers
+from tests.support.namespaces import run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+
+
+def _owner(pid: int) -> list[str]:
+    return ProcessOwners().of_all([pid])[0].split("\t")
+
+
+def test_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container and its network namespace are called as podman(1) does, also when it has gone."""
+    monkeypatch.setattr(podman, "GRAPH_ROOT", tmp_path / "graph")
+    monkeypatch.setattr(podman, "RUN_ROOT", tmp_path / "run")
+    monkeypatch.setattr(podman, "SETTINGS", tmp_path / "none")
+    owners = ProcessOwners()
+    with containers.podman(tmp_path, "web-1") as pid:
+        inode = of_process(pid)
+        assert owners.of_all([pid]) == ["web-1\t\tweb-1"]
+        assert owners.namespaces([inode]) == ["web-1"]
+    assert owners.of_all([pid]) == ["web-1\t\tweb-1"]
+    assert owners.namespaces([inode]) == ["web-1"]
+
+
+def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container is called as ctr(1) does."""
+    monkeypatch.setattr(containerd, "TASKS", (tmp_path / "state/io.containerd.runtime.v2.task",))
+    with containers.containerd(tmp_path, "ebpftop-cache") as pid:
+        assert _owner(pid) == ["ebpftop-cache", "", "ebpftop-cache"]
+
+
+@contextmanager
+def _in_namespace(*enter: str) -> Iterator[int]:
+    command = [*enter, "sh", "-c", "echo ready; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def test_a_namespace_that_has_a_name_is_called_by_it() -> None:
+    run("ip", "netns", "add", "ebpftop-blue")
+    try:
+        with _in_namespace("ip", "netns", "exec", "ebpftop-blue") as pid:
+            assert _owner(pid)[2] == "ebpftop-blue"
+        owners, inode = ProcessOwners(), Path("/run/netns/ebpftop-blue").stat().st_ino
+        assert owners.namespaces([inode]) == ["ebpftop-blue"], "without a process"
+    finally:
+        run("ip", "netns", "del", "ebpftop-blue")
+    assert owners.namespaces([inode]) == ["ebpftop-blue"], "it is remembered"
+
+
+def test_a_namespace_without_a_name_is_that_of_its_oldest_process() -> None:
+    with _in_namespace("unshare", "--net") as pid:
+        expected = f"netns of sleep[{pid}]"
+        assert _owner(pid)[2] == expected
+        owners = ProcessOwners()
+        while owners.namespaces([of_process(pid)]) != [expected]:
+            time.sleep(0.1)  # a walk over all processes takes turns
+
+
+def test_this_process_is_of_the_host_and_in_no_container() -> None:
+    container, _, namespace = _owner(os.getpid())
+    assert (container, namespace) == ("", "host")
+
+
+def test_what_does_not_exist_has_no_owner() -> None:
+    owners = ProcessOwners()
+    assert owners.of_all([0, -1, 1 << 40]) == ["\t\t"] * 3
+    assert owners.namespaces([0, 12]) == ["", ""]
+
+
+def test_without_privilege_what_can_be_read_is_named() -> None:
+    """Nobody may look at another's network namespace, but at its cgroup."""
+    root = Path(__file__).parents[3]
+    code = "import os; os.setgid(65534); os.setuid(65534)\n"
+    code += "from probes.owners.processes import ProcessOwners\n"
+    code += f"print(repr(ProcessOwners().of_all([{os.getpid()}])[0]))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r})\n"
+         "import probes.owners.processes\n" + code],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("\\t'"), "its namespace is a dash"

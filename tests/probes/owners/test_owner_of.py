@@ -1,0 +1,242 @@
+"""Whose a cgroup is, from kept tables of cgroups and kept state files.
+
+Made from the formats' documents, for runtimes that cannot run here: Docker's and CRI-O's state,
+containerd's CRI, Kubernetes' and systemd's paths (cgroups(7), systemd.slice(5), kubelet's
+cgroup drivers, CRI's annotations).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from probes.owners import cgroup_path, containerd, crio, docker, podman, state_files, users
+from probes.owners.owner import NamedOwner, owner_of
+
+ID, OTHER = "4f1d" * 16, "0a9b" * 16
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No state but the test's own."""
+    monkeypatch.setattr(docker, "ROOT", tmp_path / "docker")
+    monkeypatch.setattr(docker, "SETTINGS", tmp_path / "daemon.json")
+    monkeypatch.setattr(podman, "SETTINGS", tmp_path / "storage.conf")
+    monkeypatch.setattr(podman, "GRAPH_ROOT", tmp_path / "graph")
+    monkeypatch.setattr(podman, "RUN_ROOT", tmp_path / "run")
+    monkeypatch.setattr(containerd, "TASKS", (tmp_path / "tasks",))
+    monkeypatch.setattr(crio, "ROOTS", (tmp_path / "run",))
+    monkeypatch.setattr(users, "PASSWD", tmp_path / "passwd")
+    (tmp_path / "passwd").write_text(f"alice:x:1000:1000::{tmp_path}/home:/bin/sh\n")
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def _of(*lines: str) -> NamedOwner:
+    return owner_of(cgroup_path.parsed("\n".join(lines).encode()))
+
+
+def _docker(folder: Path, id: str = ID, name: str = "/web", **labels: str) -> None:
+    config = {"Name": name, "Config": {"Labels": labels}}
+    _write(folder / "docker/containers" / id / "config.v2.json", config)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"0::/system.slice/docker-{ID}.scope",
+        f"0::/docker/{ID}",
+        f"0::/../../docker/{ID}",
+        f"0::/custom/{ID}",
+        f"0::/docker/{ID}/init.scope",
+        f"0::/docker/{ID} (deleted)",
+        f"12:memory:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/",
+        f"1:name=systemd:/docker/{ID}\n0::/system.slice/containerd.service",
+        f"4:memory:/docker/{ID}\n2:cpu,cpuacct:/docker/{ID}",
+    ],
+)
+def test_docker(tmp_path: Path, table: str) -> None:
+    """By version 2, a hybrid host's and version 1; by both cgroup drivers."""
+    _docker(tmp_path)
+    assert _of(table).container == "web"
+
+
+def test_a_container_s_own_scope_is_no_unit(tmp_path: Path) -> None:
+    _docker(tmp_path)
+    assert _of(f"0::/system.slice/docker-{ID}.scope") == NamedOwner("web")
+    inside = f"0::/system.slice/docker-{ID}.scope/system.slice/nginx.service"
+    assert _of(inside) == NamedOwner("web", "nginx.service")
+
+
+def test_docker_s_other_folder(tmp_path: Path) -> None:
+    _write(tmp_path / "daemon.json", {"data-root": str(tmp_path / "big")})
+    _write(tmp_path / "big/containers" / ID / "config.v2.json", {"Name": "/db"})
+    assert _of(f"0::/docker/{ID}").container == "db"
+
+
+def test_a_name_that_may_not_be_read_is_the_id_that_its_tool_shows() -> None:
+    assert _of(f"0::/docker/{ID}") == NamedOwner(ID[:12], "", sure=False)
+
+
+def test_a_container_in_a_container_is_the_innermost_that_has_a_name(tmp_path: Path) -> None:
+    _docker(tmp_path, name="/node")
+    inner = f"0::/docker/{ID}/kubelet.slice/cri-containerd-{OTHER}.scope"
+    assert _of(inner).container == "node"
+    _docker(tmp_path, OTHER, "/inner")
+    assert _of(f"0::/docker/{ID}/docker/{OTHER}").container == "inner"
+
+
+def _bundle(folder: Path, **annotations: str) -> None:
+    found = {name.replace("__", ".").replace("_", "-"): v for name, v in annotations.items()}
+    _write(folder / "config.json", {"ociVersion": "1.0.2", "annotations": found})
+
+
+_POD = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice"
+_CRI = {
+    "io__kubernetes__cri__sandbox_namespace": "shop",
+    "io__kubernetes__cri__sandbox_name": "cart-7d9f",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [f"/{_POD}/cri-containerd-{ID}.scope", f"/kubepods/burstable/pod1/{ID}"]
+)
+def test_a_pod_of_containerd(tmp_path: Path, path: str) -> None:
+    folder = tmp_path / "tasks/k8s.io" / ID
+    _bundle(
+        folder,
+        io__kubernetes__cri__container_type="container",
+        io__kubernetes__cri__container_name="app",
+        **_CRI,
+    )
+    assert _of(f"0::{path}") == NamedOwner("shop/cart-7d9f/app")
+    _bundle(folder, io__kubernetes__cri__container_type="sandbox", **_CRI)
+    assert _of(f"0::{path}") == NamedOwner("shop/cart-7d9f")
+
+
+def test_a_pod_of_cri_o(tmp_path: Path) -> None:
+    found = {
+        "io.kubernetes.pod.namespace": "shop",
+        "io.kubernetes.pod.name": "cart-7d9f",
+        "io.kubernetes.container.name": "app",
+        "io.kubernetes.cri-o.ContainerType": "container",
+    }
+    config = tmp_path / "run/overlay-containers" / ID / "userdata/config.json"
+    _write(config, {"annotations": found})
+    assert _of(f"0::/{_POD}/crio-{ID}.scope").container == "shop/cart-7d9f/app"
+
+
+def test_a_pod_of_docker(tmp_path: Path) -> None:
+    labels = {"pod.namespace": "shop", "pod.name": "cart", "container.name": "app"}
+    _docker(tmp_path, **{f"io.kubernetes.{name}": value for name, value in labels.items()})
+    assert _of(f"0::/{_POD}/docker-{ID}.scope").container == "shop/cart/app"
+
+
+def test_ctr_and_nerdctl(tmp_path: Path) -> None:
+    _bundle(tmp_path / "tasks/default/cache")
+    assert _of("0::/default/cache").container == "cache"
+    _write(tmp_path / "tasks/default" / ID / "config.json", {"annotations": {"nerdctl/name": "x"}})
+    assert _of(f"0::/system.slice/nerdctl-{ID}.scope").container == "x"
+    assert _of("0::/default/other") == NamedOwner()
+
+
+def test_podman(tmp_path: Path) -> None:
+    lists = tmp_path / "graph/overlay-containers/containers.json"
+    _write(lists, [{"id": ID, "names": ["web"]}])
+    assert _of(f"0::/machine.slice/libpod-{ID}.scope/container") == NamedOwner("web")
+    _write(tmp_path / "run/overlay-containers/volatile-containers.json", [
+        {"id": OTHER, "names": ["brief"]}
+    ])  # fmt: skip
+    quadlet = f"0::/system.slice/web.service/libpod-payload-{OTHER}"
+    assert _of(quadlet) == NamedOwner("brief", "web.service")
+    _write(lists, [{"id": ID, "names": ["renamed"]}])
+    assert _of(f"0::/libpod_parent/libpod-{ID}").container == "renamed"
+
+
+_USERS = "user.slice/user-1000.slice/user@1000.service"
+
+
+def test_a_user_s_own_containers_are_those_of_the_home_and_no_others(tmp_path: Path) -> None:
+    """A cgroup below a user's slice is called as the user likes: it is nobody else's container."""
+    _docker(tmp_path, name="/bank")
+    _write(tmp_path / "graph/overlay-containers/containers.json", [{"id": ID, "names": ["bank"]}])
+    path = f"0::/{_USERS}/user.slice/libpod-{ID}.scope/container"
+    assert _of(path).container == ID[:12]
+    assert _of(f"0::/{_USERS}/docker-{ID}.scope").container == ID[:12]
+    assert _of(f"0::/{_USERS}/crio-{ID}.scope").container == ID[:12]
+    _bundle(tmp_path / "tasks/default/cache")
+    assert _of(f"0::/{_USERS}/default/cache").container == ""
+    home = tmp_path / "home/.local/share/containers/storage/overlay-containers/containers.json"
+    _write(home, [{"id": ID, "names": ["mine"]}])
+    assert _of(path) == NamedOwner("mine", "user@1000.service (alice)")
+
+
+@pytest.mark.parametrize(
+    ("table", "unit"),
+    [
+        ("0::/system.slice/nginx.service", "nginx.service"),
+        ("0::/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
+        ("0::/user.slice/user-1000.slice/session-3.scope", "session-3.scope (alice)"),
+        ("0::/user.slice/user-7.slice/session-4.scope", "session-4.scope (7)"),
+        (f"0::/{_USERS}/app.slice/editor.service", "editor.service (alice)"),
+        ("0::/init.scope", "init.scope"),
+        ("0::/system.slice", ""),
+        ("0::/", ""),
+        ("1:name=systemd:/system.slice/ssh.service\n0::/", "ssh.service"),
+        ("4:memory:/made.service\n1:name=systemd:/\n0::/", ""),
+        ("", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_units(table: str, unit: str) -> None:
+    assert _of(table) == NamedOwner("", unit)
+
+
+def test_machines() -> None:
+    assert _of(r"0::/machine.slice/machine-web\x2d1.scope/payload").container == "web-1"
+    assert _of("0::/machine.slice/systemd-nspawn@db.service/payload").container == "db"
+    assert _of("0::/lxc.payload.mail/init.scope").container == "mail"
+    assert _of("0::/lxc/mail").container == "mail"
+    assert _of("0::/system.slice/machine-web.scope").container == ""
+
+
+HOSTILE = ("/\x1b[2J\t\n", "x" * 5000, 7, None, {"a": 1}, "\udcff")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_printable_and_short(tmp_path: Path, name: object) -> None:
+    _write(tmp_path / "docker/containers" / ID / "config.v2.json", {"Name": name})
+    container = _of(f"0::/docker/{ID}").container
+    assert container.isprintable()
+    assert len(container) < 200
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"[[" * 9000, b"\xff\xfe", b"3", b'{"Name": "/x"'])
+def test_broken_files_name_nothing(tmp_path: Path, content: bytes) -> None:
+    for path in (
+        tmp_path / "docker/containers" / ID / "config.v2.json",
+        tmp_path / "graph/overlay-containers/containers.json",
+        tmp_path / "tasks/k8s.io" / ID / "config.json",
+        tmp_path / "daemon.json",
+        tmp_path / "storage.conf",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert _of(f"0::/docker/{ID}").container == ID[:12]
+
+
+def test_what_is_no_regular_file_or_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert state_files.read(tmp_path / "fifo") == b""
+    assert state_files.read(tmp_path) == b""
+    (tmp_path / "large").write_bytes(b"12345")
+    monkeypatch.setattr(state_files, "MOST_BYTES", 4)
+    assert state_files.read(tmp_path / "large") == b""

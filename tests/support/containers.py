@@ -1,0 +1,84 @@
+"""Containers made of busybox: by Podman and by containerd, with state of the test's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.namespaces import run
+
+_SLEEP = ("/bin/busybox", "sleep", "60")
+
+
+def needs(*programs: str) -> None:
+    """Skip where one is not installed."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def root_file_system(folder: Path) -> Path:
+    """Make one that has busybox and nothing else."""
+    needs("busybox")
+    for name in ("bin", "dev", "etc", "proc", "run", "sys", "tmp"):
+        (folder / "fs" / name).mkdir(parents=True)
+    shutil.copy(str(shutil.which("busybox")), folder / "fs/bin/busybox")
+    return folder / "fs"
+
+
+@contextmanager
+def podman(folder: Path, name: str) -> Iterator[int]:
+    """Run a container; yield the number of its process. State is in FOLDER/graph and /run."""
+    needs("podman", "runc")
+    call = [
+        "podman", f"--root={folder}/graph", f"--runroot={folder}/run", f"--tmpdir={folder}/tmp",
+        "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none",
+        "--storage-driver=vfs",
+    ]  # fmt: skip
+    limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--network=none")
+    system = str(root_file_system(folder))
+    run(*call, "run", "-d", f"--name={name}", *limits, "--rootfs", system, *_SLEEP)
+    try:
+        yield int(run(*call, "inspect", "-f", "{{.State.Pid}}", name))
+    finally:
+        run(*call, "rm", "-f", "-t", "0", name)
+
+
+@contextmanager
+def containerd(folder: Path, name: str) -> Iterator[int]:
+    """Run a container; yield the number of its process. State is in FOLDER/state."""
+    needs("containerd", "ctr", "runc")
+    socket = f"{folder}/containerd.sock"
+    command = ["containerd", "--root", f"{folder}/root", "--state", f"{folder}/state"]
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen([*command, "--address", socket], stdout=log, stderr=log)
+    call = ("ctr", "--address", socket)
+    try:
+        _answered([*call, "version"])
+        run(*call, "run", "-d", "--rootfs", str(root_file_system(folder)), name, *_SLEEP)
+        try:
+            yield int((folder / _TASKS / name / "init.pid").read_text())
+        finally:
+            run(*call, "task", "kill", "-s", "KILL", name)
+            _answered([*call, "task", "rm", name])
+            run(*call, "container", "rm", name)
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+_TASKS = "state/io.containerd.runtime.v2.task/default"
+
+
+def _answered(command: list[str]) -> None:
+    for _ in range(200):
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{command} is refused")
