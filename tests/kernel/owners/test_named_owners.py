@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.owners import containerd, podman
 from probes.owners.processes import ProcessOwners
@@ -53,6 +54,8 @@ def _in_namespace(*enter: str) -> Iterator[int]:
         try:
             assert process.stdout is not None
             process.stdout.readline()
+            while procfs.comm(process.pid) != "sleep":
+                time.sleep(0.01)
             yield process.pid
         finally:
             process.kill()
