@@ -18,6 +18,7 @@ from textual.app import ComposeResult
 from textual.events import CursorPosition, Event, Paste
 from textual.events import Key as KeyEvent
 
+from probes.analysis import vitals
 from probes.analysis.cases import judgement
 from probes.model import HookId
 from probes.source import Source
@@ -100,7 +101,8 @@ class Monitor(TerminalApp):
             p.name: p.fields(source.catalogue) for p in every
         }
         kept = [f for p in every for f in (*p.figures, *p.kept)]
-        figures = list({f.name: f for f in (*kept, *judgement.figures())}.values())
+        kept += [*judgement.figures(), *vitals.FIGURES]
+        figures = list({f.name: f for f in kept}.values())
         self.session = Session(source, figures, self._was_read, self.toast, limit=limit)
         self.session.use_bits(settled.units == "bits")
         self.session.use_ascii(either(ascii, settled.ascii, usual=False))

@@ -35,6 +35,7 @@ class Parts:
         self.tabs = Tabs(id="tabs")
         self.rules = Block(id="rules")
         self.trouble = Block(id="trouble")
+        self.vitals = Block(id="vitals")
         self._of_panes: dict[str, LiveTable] = {}
         for pane in panes:
             sort, reverse = sorts[pane.name]
@@ -51,7 +52,7 @@ class Parts:
         self.prompt = Prompt(id="prompt")
 
     def __iter__(self) -> Iterator[Widget]:
-        yield from (self.status, self.tabs, self.rules, self.trouble)
+        yield from (self.status, self.tabs, self.rules, self.trouble, self.vitals)
         yield from self.tables
         yield from (self.report, self.graph, self.below, self.prompt)
 

@@ -22,6 +22,7 @@ from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
 from tui.toolkit.pane import Pane
+from tui.toolkit.vitals_strip import strip, strip_height
 from tui.widgets.live_table import LiveTable
 from tui.widgets.report import Report
 from tui.widgets.status_line import StatusFigures
@@ -123,6 +124,7 @@ class Renderer:
         self._parts.status.show(self._standing())
         self._paint_rules()
         self._paint_trouble()
+        self._paint_vitals()
         self._paint_tabs()
         self._parts.prompt.show(self._footer())
 
@@ -176,6 +178,11 @@ class Renderer:
         if block.styles.height is None or block.styles.height.value != len(lines):
             block.styles.height = len(lines)
         block.show(lines)
+
+    def _paint_vitals(self) -> None:
+        block = self._parts.vitals
+        if block.display:
+            block.show(strip(self._session.view, self._app.size.width, self._strip_height))
 
     def _verdict(self) -> Line:
         """Return the worst trouble here, or that there is none."""
@@ -282,7 +289,8 @@ class Renderer:
         for table in parts.tables:
             table.display = mode in ("pane", "menu") and table is self.table
         parts.report.display = mode in ("detail", "help")
-        for block, height in ((parts.graph, graph), (parts.below, below)):
+        strip = self._strip_height if mode in ("pane", "menu") else 0
+        for block, height in ((parts.graph, graph), (parts.below, below), (parts.vitals, strip)):
             block.display = height > 0
             block.styles.height = height
 
@@ -292,7 +300,12 @@ class Renderer:
         width, height = self._app.size
         return width < MIN_SIZE[0] or height < MIN_SIZE[1]
 
+    @property
+    def _strip_height(self) -> int:
+        """Lines of the vital signs, where the pane has them."""
+        return strip_height(*self._app.size) if self._place.pane.vitals else 0
+
     def _heights(self) -> Heights:
         """Return lines for graphs; lines above them take nothing from the table."""
-        height = self._app.size.height - len(self._lines_above())
+        height = self._app.size.height - len(self._lines_above()) - self._strip_height
         return heights(self._place.pane, height, self._place.zoomed)

@@ -58,7 +58,7 @@ class Pane:
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
     case: that which a row is about. draw: drawn instead of the figures' graphs, for a width and
-    height. wants: what to attach now, while it is shown.
+    height. wants: what to attach now, while it is shown. vitals: the host's are shown above it.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
@@ -97,3 +97,4 @@ class Pane:
     case: Callable[[View, TableRow], Case | None] | None = None
     draw: Callable[[View, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None
+    vitals: bool = False

@@ -52,7 +52,8 @@ async def test_it_says_at_a_glance_what_is_wrong(size: tuple[int, int]) -> None:
         for words in ("5 things are wrong, 2 unusual", "web1", "hooks 20", "degraded", "00:00:50"):
             assert words in shown, words
         lines = shown.splitlines()
-        marked = [n for n, line in enumerate(lines) if n > 3 and re.match(r"[ ▸][!~]", line)]
+        head = next(n for n, line in enumerate(lines) if line.startswith("  What"))
+        marked = [n for n, line in enumerate(lines) if n > head and re.match(r"[ ▸][!~]", line)]
         fit = len(CASES) if size[1] > 24 else 6
         assert len(marked) == fit
         for n, (mark, what, numbers, why) in zip(marked, CASES, strict=False):

@@ -155,4 +155,5 @@ PANE = Pane(
     case=case_rows.case_of,
     draw=_draw,
     wants=judgement.wants,
+    vitals=True,
 )

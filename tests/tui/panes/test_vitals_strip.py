@@ -1,0 +1,71 @@
+"""The strip of vital signs: there from the first paint, at one place, red where a case is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.stage import playing, settle, step, text
+from tui.widgets.spark import spark
+
+SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
+WIDE = ("Packets in", "Dropped", "Connects", "Failed", "Retransmits", "Failing calls")
+BRIEF = ("in", "dropped", "conn fail", "retrans")
+
+
+def _strip(app: Any) -> list[str]:
+    block = app.parts.vitals
+    return text(app).splitlines()[block.region.y : block.region.bottom]
+
+
+async def test_all_of_them_are_there_on_a_wide_screen() -> None:
+    async with playing(**SINCE_CALM) as (app, _):
+        first, second = _strip(app)
+        assert all(name in first + second for name in WIDE)
+        assert "24.9k/s" in first
+        assert second.split()[:3] == ["!Dropped", "32%", "7.9k/s"]
+
+
+@pytest.mark.parametrize(("width", "names"), [(80, BRIEF), (60, ("dropped", "conn fail"))])
+async def test_a_small_screen_has_what_may_be_wrong(width: int, names: tuple[str, ...]) -> None:
+    async with playing(size=(width, 24), **SINCE_CALM) as (app, _):
+        (only,) = _strip(app)
+        assert all(name in only for name in names)
+        assert "!dropped 32%" in only
+
+
+async def test_it_is_there_before_anything_is_known_and_does_not_move() -> None:
+    """A dash is no 0; and each name stays where it is, whatever the numbers are."""
+    async with playing(until=21, ticks=0, pane="overview") as (app, pilot):
+        before = _strip(app)
+        assert before[0].count(" - ") == 3
+        await step(pilot, 5)
+        after = _strip(app)
+        for name in WIDE:
+            assert [line.find(name) for line in before] == [line.find(name) for line in after]
+        assert " - " not in "".join(after)
+
+
+async def test_nothing_is_marked_where_no_case_is() -> None:
+    async with playing(until=20, ticks=19, pane="overview") as (app, _):
+        assert not {"!", "~"} & set("".join(_strip(app)))
+
+
+async def test_the_past_has_the_numbers_of_then() -> None:
+    """They are made of the tape and the history, not of this machine."""
+    async with playing(**SINCE_CALM) as (app, pilot):
+        await pilot.press(*["left_square_bracket"] * 30)
+        await settle(pilot)
+        first, second = _strip(app)
+        assert "14." in first
+        assert second.startswith("  Dropped")
+
+
+def test_a_history_is_as_high_as_its_greatest_and_has_gaps() -> None:
+    assert spark([0, 1, 2, 4], 4, 4) == "▁▃▅█"
+    assert spark([0, 0], 2, 2) == "▁▁", "nothing happened, which was counted"
+    assert spark([None, 3], 4, 4) == "   █", "what was not watched is not nothing"
+    assert spark([0.001, 4], 2, 2)[0] == "▂", "little is not nothing"
+    assert spark([1, 2], 2, 2, ascii=True) == "+@"
+    assert spark([1], 0, 4) == ""
