@@ -16,6 +16,7 @@ from probes.recording import files
 from probes.sources.live import budget, memory
 from probes.units import did_you_mean, printable, quoted
 from tui.commands._help import LADDER, WIDTH
+from tui.output import colour
 from tui.output.formats import FORMATS
 
 
@@ -27,6 +28,7 @@ class ArgumentGroup(Protocol):
 
 def screen_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the screen")
+    color_option(group)
     group.add_argument("--theme", metavar="NAME", help="colour theme (T changes it at any time)")
     group.add_argument(
         "--ascii",
@@ -56,6 +58,38 @@ def format_options(parser: argparse.ArgumentParser, default: str | None) -> None
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="--format json"
     )
+    if default:
+        color_option(parser)
+
+
+def color_option(parser: ArgumentGroup) -> None:
+    parser.add_argument(
+        "--color",
+        choices=colour.CHOICES,
+        default="auto",
+        help="colour text, and the screen: auto (default) is on a terminal, unless NO_COLOR is set",
+    )
+
+
+def scope_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("scope")
+    group.add_argument(
+        "-i",
+        "--interface",
+        metavar="IFACE",
+        type=interface_name,
+        help="only what concerns this interface; on the screen: a filter that can be cleared",
+    )
+    group.add_argument(
+        "-p", "--pid", metavar="PID", type=positive, help="only what concerns this process"
+    )
+
+
+def interface_name(text: str) -> str:
+    """Check what the kernel would take as a name, or as an alternative name."""
+    if not text or len(text) > 127 or any(c.isspace() or c in "/:" for c in text):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not the name of an interface")
+    return text
 
 
 def hook_options(parser: argparse.ArgumentParser) -> None:

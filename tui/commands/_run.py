@@ -7,13 +7,15 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import DropRule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, HookId, Sample, State
-from probes.units import printable
+from probes.units import did_you_mean, printable
+from tui.output.scope import Scope
 from tui.session import own_usage
 from tui.terminal import crash, leaving
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
 
 DONE, NOT_ATTACHED, USAGE = 0, 1, 2
+_NAMED = 10
+"""Interfaces that a sentence names."""
 
 
 class UsageError(Exception):
@@ -40,6 +44,26 @@ def asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
     """Return the hooks requested by name, else all, in the catalogue's order. Raises Gone."""
     named = {known.find(id.hook).name for id in arguments.hooks or ()}
     return [hook for name, hook in known.items() if not named or name in named]
+
+
+def here(arguments: argparse.Namespace) -> Scope:
+    """Return the scope that is asked for, on this host. Raises UsageError, ProbeError.
+
+    An alternative name of an interface becomes its name.
+    """
+    pid, name = arguments.pid, arguments.interface
+    if pid is not None and not Path(f"/proc/{pid}").exists():
+        raise UsageError(f"there is no process {pid}")
+    if name is not None:
+        from probes.kernel.netlink import route
+
+        link = route.named(name)
+        if link is None:
+            names = [link.name for link in route.links()]
+            near = did_you_mean(name, names) or f"; interfaces are {', '.join(names[:_NAMED])}"
+            raise UsageError(f"there is no interface {printable(name)!r}{printable(near)}")
+        name = link.name
+    return Scope(name, pid)
 
 
 def make_live(arguments: argparse.Namespace) -> Live:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Awaitable, Callable
 
 from probes.source import Source
 from tui.commands._run import UsageError
 from tui.config import settings
+from tui.output.scope import Scope
 
 
 def show(
@@ -17,7 +19,10 @@ def show(
     settled: settings.Settings,
     *others: Source,
     connect: Callable[[], Awaitable[None]] | None = None,
+    scope: Scope | None = None,
 ) -> int:
+    """Show the screen; return the exit status. scope: with the names of this host."""
+    look = _look(arguments)
     from tui.config import theme  # Textual costs 0.2 s: nothing but the screen imports it
     from tui.screen import app
 
@@ -26,15 +31,27 @@ def show(
             source,
             *others,
             connect=connect,
-            theme=arguments.theme,
+            theme=look,
             ascii=arguments.ascii,
             slow_link=arguments.slow_link,
             mouse=arguments.mouse,
             settled=settled,
             memory=arguments.memory,
+            scope=scope or Scope(arguments.interface, arguments.pid),
         )
     except theme.ThemeError as wrong:
         raise UsageError(str(wrong)) from None
+
+
+def _look(arguments: argparse.Namespace) -> str | None:
+    """Return the theme that is asked for; `--color always` is stronger than NO_COLOR."""
+    if arguments.color == "always":
+        os.environ.pop("NO_COLOR", None)
+    if arguments.color != "never":
+        return str(arguments.theme) if arguments.theme else None
+    if arguments.theme not in (None, "mono"):
+        raise UsageError("--color never is the theme mono: give either --color or --theme")
+    return "mono"
 
 
 def need_terminal(instead: str = "use `ebpftop once` or `stream` to print instead") -> None:

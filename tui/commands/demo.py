@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_options.seed, default=0, help="seed of the incident (default 0)"
     )
+    _options.scope_options(parser)
     _options.screen_options(parser)
     _options.memory_option(parser)
     _options.interval_option(parser, None)

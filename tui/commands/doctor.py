@@ -9,6 +9,7 @@ from probes.units import printable
 from tui.commands import _options
 from tui.commands._help import LADDER, PRINTED
 from tui.commands._run import DONE, UsageError, say
+from tui.output import colour
 
 HELP = "check what this host allows: each hook, each rung"
 ORDER = 10
@@ -23,6 +24,7 @@ STATUSES = PRINTED
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _options.color_option(parser)
     parser.add_argument(
         "--hook",
         metavar="HOOK[@TARGET]",
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(Catalogue().complaints)
     facts, findings = _doctor.examine(arguments.hooks or ())
     report = _doctor.as_json if arguments.json else _doctor.as_text
-    print(report(facts, findings))
+    print(colour.painted(report(facts, findings), arguments.color))
     return DONE
 
 
@@ -65,5 +67,6 @@ def _programs(arguments: argparse.Namespace) -> int:
                 f"there is no program type {printable(name)!r} here; known types are {known}"
             )
     report = _doctor.programs_json if arguments.json else _doctor.programs_text
-    print(report(program_types.examine(tuple(arguments.programs))))
+    text = report(program_types.examine(tuple(arguments.programs)))
+    print(colour.painted(text, arguments.color))
     return DONE

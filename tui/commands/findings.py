@@ -16,9 +16,11 @@ from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement
-from tui.commands._run import UsageError, batch, make_live, say, verdict
+from tui.commands._run import UsageError, batch, here, make_live, say, verdict
+from tui.output import colour
 from tui.output.document import beginning, dumps
 from tui.output.findings import FoundWrong, blind_json
+from tui.output.scope import Scope
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -56,9 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to watch (default 3)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _options.color_option(parser)
     parser.add_argument(
         "--all", action="store_true", help="also what the settings say is ordinary here"
     )
+    _options.scope_options(parser)
     _options.hook_options(parser)
 
 
@@ -67,10 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
     if asked and not asked.intersection(needs()):
         raise UsageError(f"by {', '.join(sorted(asked))} alone nothing is judged: {_judged_by()}")
 
+    scope = here(arguments)
+
     async def watch(live: Live) -> int:
-        watched = _FindingsWatch(live, alone=bool(asked))
+        watched = _FindingsWatch(live, scope, alone=bool(asked))
         await watched.through(arguments.seconds)
-        print(watched.as_json() if arguments.json else watched.as_text(every=arguments.all))
+        text = watched.as_json() if arguments.json else watched.as_text(every=arguments.all)
+        print(colour.painted(text, arguments.color))
         verdict(live, arguments, watched.last)
         if any(finding.alarming for finding in watched.wrong.findings):
             return WRONG
@@ -92,7 +99,8 @@ class _FindingsWatch:
     alone: whether nothing may be attached but what was named.
     """
 
-    def __init__(self, live: Live, *, alone: bool) -> None:
+    def __init__(self, live: Live, scope: Scope, *, alone: bool) -> None:
+        self._scope = scope
         self._live, self._begin, self._step = live, time.monotonic(), _STEP
         self._judged = LiveJudgement(live)
         self._asked: set[HookId] = set()
@@ -100,7 +108,7 @@ class _FindingsWatch:
 
     @property
     def wrong(self) -> FoundWrong:
-        return self._judged.wrong
+        return self._judged.wrong.within(self._scope)
 
     @property
     def last(self) -> list[Sample]:

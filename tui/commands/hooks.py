@@ -7,9 +7,10 @@ import json
 
 from probes.custom.catalogue import Catalogue
 from probes.hooks import catalogue
+from tui.commands import _options
 from tui.commands._help import LADDER, PRINTED
 from tui.commands._run import DONE, say
-from tui.output import reports
+from tui.output import colour, reports
 from tui.output.schema import schema
 
 HELP = "list the catalogue of hooks"
@@ -23,6 +24,7 @@ STATUSES = PRINTED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _options.color_option(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print JSON")
     how.add_argument(
@@ -39,5 +41,5 @@ def run(arguments: argparse.Namespace) -> int:
     hooks = Catalogue()
     say(hooks.complaints)
     report = reports.hooks_json if arguments.json else reports.hooks_text
-    print(report(hooks.values()))
+    print(colour.painted(report(hooks.values()), arguments.color))
     return DONE

@@ -7,7 +7,7 @@ import argparse
 from probes.errors import ProbeError
 from tui.commands import _options
 from tui.commands._help import SHOWN
-from tui.commands._run import UsageError, say
+from tui.commands._run import UsageError, here, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.session import own_usage
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _options.rung_option(hooks)
     _options.interval_option(hooks, None)
     _options.watch_options(parser)
+    _options.scope_options(parser)
     _options.screen_options(parser)
     _remote_options(parser)
 
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _remote(arguments)
     from probes.sources.live.source import Live
 
-    settled = settings.load(settings.path())
+    settled, scope = settings.load(settings.path()), here(arguments)
     live = Live(
         interval=arguments.interval or settled.interval or 1.0,
         also=arguments.attach,
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{interface}: {rule.what}: {c}" for c in live.cautions_of(interface, rule).sentences)
     try:
         with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
-            return show(live, arguments, settled)
+            return show(live, arguments, settled, scope=scope)
     finally:
         say((*live.notices, *live.ended_rules))
 

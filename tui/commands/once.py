@@ -14,7 +14,8 @@ from probes.model import Hook, HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import found, judging
-from tui.commands._run import asked, batch, make_live, verdict
+from tui.commands._run import asked, batch, here, make_live, verdict
+from tui.output import colour
 from tui.output.formats import PrintedMoment, printer
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to watch (default 1)",
     )
     _options.format_options(parser, "table")
+    _options.scope_options(parser)
     _options.hook_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    scope = here(arguments)
+
     async def watch(live: Live) -> int:
         before, hits = await live.read(), Hits()
         hits.take(live.rules())
@@ -59,13 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         wall = max((s.wall for s in after), default=time.time())
-        wrong = found(judgement, snapshots, live.rules())
+        wrong = found(judgement, snapshots, live.rules()).within(scope)
         shown = PrintedMoment(
-            live.host, wall, arguments.seconds, snapshots, live.rules(), since, wrong
+            live.host, wall, arguments.seconds, snapshots, live.rules(), since, wrong, scope
         )
-        hooks = asked(arguments, live.catalogue)
+        hooks = [hook for hook in asked(arguments, live.catalogue) if scope.tells(hook)]
         show = printer(arguments.format, hooks, several=False, hits=hits)
-        print(show(shown))
+        print(colour.painted(show(shown), arguments.color))
         return verdict(live, arguments, after)
 
     return batch(make_live(arguments), watch)

@@ -28,8 +28,10 @@ from tui.commands._judging import found, judging
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
+from tui.output import colour
 from tui.output.findings import FoundWrong, unknown
 from tui.output.formats import PrintedMoment, printer
+from tui.output.scope import Scope
 from tui.session import own_usage
 from tui.time_expr import TimeError, parse_time
 
@@ -66,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print at most N ticks; with --format",
     )
     _options.format_options(parser, None)
+    _options.scope_options(parser)
     _options.screen_options(parser)
     _options.memory_option(parser)
 
@@ -245,14 +248,18 @@ def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: Mem
     first = 0 if at is None else moment_at(played, at)
     last = played.end if count is None else min(first + count, played.end)
     hits, unread, printed = Hits(), _Unread(played.note), False
-    hooks, several = played.hooks.values(), last - first != 1
+    scope = Scope(arguments.interface, arguments.pid)
+    hooks = [hook for hook in played.hooks.values() if scope.tells(hook)]
+    several = last - first != 1
     show = printer(arguments.format, hooks, several=several, hits=hits)
     judgement = judging(played.hooks)
     if arguments.format != "csv":  # which has no findings
         with suppress(Malformed):
             _judge_before(judgement, played, first)
     for shown in _shown(played, first, last, hits, unread, judgement):
-        print(show(shown), flush=True)
+        within = shown.found.within(scope)
+        text = show(shown._replace(scope=scope, found=within))
+        print(colour.painted(text, arguments.color), flush=True)
         printed = True
         keeper.hold_now_and_then()
     if not printed:

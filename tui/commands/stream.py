@@ -13,7 +13,8 @@ from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement, until_second
-from tui.commands._run import asked, batch, make_live, verdict
+from tui.commands._run import asked, batch, here, make_live, verdict
+from tui.output import colour
 from tui.output.formats import PrintedMoment, printer
 
 if TYPE_CHECKING:
@@ -35,23 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _options.format_options(parser, "json")
     _options.interval_option(parser)
+    _options.scope_options(parser)
     _options.hook_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    scope = here(arguments)
+
     async def watch(live: Live) -> int:
         since: dict[HookId, Sample] = {}
         judged = LiveJudgement(live)
-        hooks = asked(arguments, live.catalogue)
+        hooks = [hook for hook in asked(arguments, live.catalogue) if scope.tells(hook)]
         show = printer(arguments.format, hooks, several=arguments.count != 1, hits=Hits())
         left, first = arguments.count, True
         while left is None or left > 0:
             samples = await live.read()
-            wrong = judged.take(samples)
+            wrong = judged.take(samples).within(scope)
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            shown = PrintedMoment(live.host, wall, live.interval, judged.there, rules, since, wrong)
-            print(show(shown), flush=True)
+            shown = PrintedMoment(
+                live.host, wall, live.interval, judged.there, rules, since, wrong, scope
+            )
+            print(colour.painted(show(shown), arguments.color), flush=True)
             left = None if left is None else left - 1
             if left != 0:
                 await asyncio.sleep(until_second(live) if first else live.until_next())

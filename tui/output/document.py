@@ -16,6 +16,7 @@ from probes.source import Host
 from probes.units import Unit, count, duration, octets, percent, printable, show, whole
 from tui.output import without_interface
 from tui.output.findings import FoundWrong
+from tui.output.scope import EVERYTHING, Scope
 
 FORMAT = "ebpftop/1"
 PLACES = ("xdp", "tc-ingress", "tc-egress")
@@ -32,22 +33,24 @@ def document(
     since: Since | None = None,
     hits: Hits | None = None,
     found: FoundWrong | None = None,
+    scope: Scope = EVERYTHING,
 ) -> str:
     """Return one object of the format, on one line. Counters are cumulative since attach.
 
     since: the samples that the funnel counts from. hits: what rules had dropped before.
     """
-    rules = tuple(rules)
+    rules, shown = tuple(rules), scope.snapshots(hooks)
     return dumps(
         {
             **beginning(host, wall, interval),
             "findings": (found or FoundWrong()).as_json(),
-            "hooks": [_hook(s) for s in hooks],
-            "rules": [_enforced(rule) for rule in rules],
-            "programs": _programs(hooks),
+            "hooks": [_hook(s) for s in shown],
+            "rules": [_enforced(rule) for rule in scope.rules(rules)],
+            "programs": _programs(shown),
             "funnel": [
                 {"interface": name, "unit": "skbs", "stages": [_stage(s) for s in stages]}
                 for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
+                if scope.has_interface(name)
             ],
         }
     )
@@ -218,18 +221,20 @@ def report(
     rules: Iterable[Enforced] = (),
     since: Since | None = None,
     wrong: str = "",
+    scope: Scope = EVERYTHING,
 ) -> str:
     """Return all hooks as text, one block per hook; all its interfaces share one table.
 
     Before them come what is wrong, a line for each drop rule and one for each place where packets
     were lost.
     """
-    rules = tuple(rules)
-    dropping = "\n".join(_dropping(rule) for rule in rules)
-    nowhere = without_interface.lines(snapshots)
-    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules)), nowhere))
+    rules, shown = tuple(rules), scope.snapshots(snapshots)
+    dropping = "\n".join(_dropping(rule) for rule in scope.rules(rules))
+    nowhere = without_interface.lines(shown)
+    funnels = _funnels(snapshots, since, Hits().take(rules))
+    lost = "\n".join(_lost([f for f in funnels if scope.has_interface(f[0])], nowhere))
     head = filter(None, (printable(host.privilege), wrong, dropping, lost))
-    return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
+    return "\n\n".join([*head, *(text(group) for group in grouped(shown))])
 
 
 def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]], nowhere: Sequence[str] = ()) -> list[str]:

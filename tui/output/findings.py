@@ -11,6 +11,7 @@ from probes.analysis.cases.claim import Gravity, Who
 from probes.analysis.cases.finding import Finding, Progress
 from probes.model import Status
 from probes.units import printable
+from tui.output.scope import Scope
 
 Knob = Callable[[str], str | None]
 """Reads the value of a kernel parameter of the host that findings are of; None: not known."""
@@ -27,6 +28,10 @@ class FoundWrong(NamedTuple):
 
     findings: Sequence[Finding] = ()
     knob: Knob = unknown
+
+    def within(self, scope: Scope) -> FoundWrong:
+        """Return those that concern what is asked for."""
+        return FoundWrong(scope.findings(self.findings), self.knob)
 
     def as_json(self) -> list[dict[str, object]]:
         """Return `findings` as each object of the format has it."""

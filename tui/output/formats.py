@@ -22,6 +22,7 @@ from probes.source import Host
 from probes.units import printable
 from tui.output import document
 from tui.output.findings import FoundWrong
+from tui.output.scope import EVERYTHING, Scope
 
 FORMATS = ("table", "json", "csv")
 BEFORE = ("time", "host", "hook", "target")
@@ -41,6 +42,7 @@ class PrintedMoment(NamedTuple):
     rules: Sequence[Enforced]
     since: Since
     found: FoundWrong = FoundWrong()
+    scope: Scope = EVERYTHING
 
 
 Printer = Callable[[PrintedMoment], str]
@@ -59,14 +61,16 @@ def printer(
         return _Csv(hooks)
     if name == "json":
         return lambda s: document.document(
-            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, hits, s.found
+            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, hits, s.found, s.scope
         )
     return _tables if several else _table
 
 
 def _table(shown: PrintedMoment) -> str:
     wrong = shown.found.wrong_as_text(shown.wall)
-    return document.report(shown.host, shown.snapshots, shown.rules, shown.since, wrong)
+    return document.report(
+        shown.host, shown.snapshots, shown.rules, shown.since, wrong, shown.scope
+    )
 
 
 def _tables(shown: PrintedMoment) -> str:
@@ -95,7 +99,7 @@ class _Csv:
         if not self._begun:
             lines.writeheader()
             self._begun = True
-        for snapshot in shown.snapshots:
+        for snapshot in shown.scope.snapshots(shown.snapshots):
             before = {
                 "time": f"{snapshot.sample.wall:.3f}",
                 "host": printable(shown.host.name),

@@ -24,6 +24,7 @@ from probes.model import HookId
 from probes.source import Source
 from tui.config.settings import Settings
 from tui.config.theme import Theme
+from tui.output.scope import EVERYTHING, Scope
 from tui.screen.appearance import Appearance, first_look
 from tui.screen.groups import Groups
 from tui.screen.help import HelpMode
@@ -34,6 +35,7 @@ from tui.screen.menu import Choice, MenuMode
 from tui.screen.navigation import Navigation
 from tui.screen.parts import Parts
 from tui.screen.renderer import Renderer
+from tui.screen.scoped import begin_within
 from tui.screen.settled import either, first_place, first_sorts
 from tui.screen.time_control import time_control
 from tui.screen.troubles import Troubles
@@ -62,7 +64,7 @@ class Monitor(TerminalApp):
 
     settled: the user's settings; parameters override them. cpu_seconds, memory: what ebpftop has
     used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at most two updates a
-    second. limit: the bound on memory, in bytes.
+    second. limit: the bound on memory, in bytes. scope: what the panes are filtered by at first.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -86,6 +88,7 @@ class Monitor(TerminalApp):
         cpu_seconds: Callable[[], float] = own_usage.cpu_seconds,
         memory: Callable[[], int] = own_usage.memory,
         limit: int | None = None,
+        scope: Scope = EVERYTHING,
     ) -> None:
         self.settled = settled = settled or Settings()
         self.problems = list(settled.problems)
@@ -109,6 +112,7 @@ class Monitor(TerminalApp):
         self.session.use_ordinary(settled.ordinary)
         sorts = first_sorts(every, self.fields, settled, self.problems.append)
         self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
+        begin_within(scope, self.place, self.parts, self.fields)
         self._troubles = Troubles(self.session, self.place.panes)
         self.leases = Leases(self.session, self.place, self.carry_out)
         self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
@@ -337,6 +341,7 @@ def run(
     mouse: bool | None = None,
     settled: Settings | None = None,
     memory: int | None = None,
+    scope: Scope = EVERYTHING,
 ) -> int:
     """Show the source until the user leaves; then close it. Return the exit status.
 
@@ -348,7 +353,7 @@ def run(
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
-        settled=settled or Settings(), limit=memory,
+        settled=settled or Settings(), limit=memory, scope=scope,
     )  # fmt: skip
     app.session.join(others)
 

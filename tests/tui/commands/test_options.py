@@ -12,19 +12,24 @@ from tui.commands._run import UsageError
 
 VALUES = {
     "-d": "0.5",
+    "-i": "lo",
     "-n": "3",
+    "-p": "1",
     "--attach": "xdp@lo",
     "--at": "+5",
     "--budget": "2%",
+    "--color": "never",
     "--count": "3",
     "--drop": "lo: udp dport 9 ttl 1s",
     "--for": "2",
     "--format": "csv",
     "--hook": "drops",
+    "--interface": "lo",
     "--interval": "0.5",
     "--listen": "127.0.0.1:0",
     "--memory": "300",
     "--most": "5",
+    "--pid": "1",
     "--programs": "XDP",
     "--remote": "web1",
     "--remote-command": "sudo ebpftop",
@@ -126,9 +131,9 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
             "the monitor does not take --hook; it belongs to `doctor`, `findings`, `once`",
         ),
         (["--observe-only", "--for", "5"], "the monitor does not take --for"),
-        (["--inter", "5"], "--inter: write --interval; options have no abbreviations"),
-        (["--inter=5", "stream"], "--inter: write --interval; options have no abbreviations"),
-        (["stream", "--inter", "5"], "--inter: write --interval; options have no abbreviations"),
+        (["--interv", "5"], "--interv: write --interval; options have no abbreviations"),
+        (["--interv=5", "stream"], "--interv: write --interval; options have no abbreviations"),
+        (["stream", "--interv", "5"], "--interv: write --interval; options have no abbreviations"),
         (["once", "--fro", "5"], "unknown option or argument '--fro'; similar names: --for"),
         (["once", "--no"], "--no: write --no-ascii or --no-"),
         (["--intervall", "5", "stream"], "similar names: --interval"),
@@ -156,6 +161,8 @@ NUMBERS = {
     "--speed": ("replay", "the speed must be from 0.1 to 60"),
     "--seed": ("demo", "is not a whole number"),
     "--most": ("export", "is not a number above 0"),
+    "-p": ("once", "is not a number above 0"),
+    "--pid": ("once", "is not a number above 0"),
 }
 """Of which command, and what is said of a number that it cannot have."""
 WRONG = ("nan", "inf", "-inf", "-1", "", " ", "abc", "1e308", "9" * 5000, "0x10", "10 s", "1,5")
@@ -174,7 +181,7 @@ def test_a_number_that_cannot_be_is_one_sentence(option: str, value: str) -> Non
 
 
 def test_every_option_that_takes_a_number_is_among_them() -> None:
-    words = {"SECONDS", "PERCENT", "MB", "N", "TIMES", "COUNT"}
+    words = {"SECONDS", "PERCENT", "MB", "N", "PID", "TIMES", "COUNT"}
     taken = {
         flag
         for parser in PARSERS.values()

@@ -1,0 +1,28 @@
+"""A scope on the screen: filters that panes begin with, which are seen and cleared like any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui.output.scope import Scope
+from tui.screen.parts import Parts
+from tui.screen.place import Place
+from tui.table.fields import Field
+from tui.table.filters import parse
+
+
+def begin_within(
+    scope: Scope, place: Place, parts: Parts, fields: Mapping[str, Sequence[Field]]
+) -> None:
+    """Filter every pane that can tell, and begin with the first of them."""
+    for pane in reversed(place.panes):
+        if text := _filter(scope, fields[pane.name]):
+            place.filters[pane.name] = text
+            parts.table_of(pane).filter(parse(text, fields[pane.name]))
+            place.go(pane)
+
+
+def _filter(scope: Scope, fields: Sequence[Field]) -> str:
+    """Return the filter that keeps the scope's rows, as somebody would type it; "": none can."""
+    names = {field.name for field in fields}
+    return " ".join(f"{name}={value}" for name, value in scope.asked.items() if name in names)
