@@ -11,9 +11,12 @@ from probes.analysis.history import Figure, History
 from probes.analysis.hit_rates import Dropping
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.analysis.time_columns import Curve
 from probes.model import Hook, HookId, Sample, Status
 
 T = TypeVar("T")
+_A_MOMENT = 0.01
+"""Seconds by which clocks may differ: less than between two readings."""
 
 
 class _Computed(NamedTuple):
@@ -108,6 +111,12 @@ class Facts:
         """Return at most `most` of the latest values."""
         return self.history.series(figure, key, self.ticks, most)
 
+    def curve(self, figure: Figure, key: Hashable, seconds: float, number: int) -> Curve:
+        """Return a row's last seconds in so many columns."""
+        return self.history.curve(
+            figure, key, self.ticks, end=self.time, seconds=seconds, number=number
+        )
+
     def learning(self, hooks: Iterable[str]) -> int:
         """Return after how many readings what is usual is known of all these hooks; 0: it is."""
         ticks = self.history.ticks if self.ticks is None else self.ticks
@@ -126,6 +135,11 @@ class Facts:
 
     def usual(self, figure: Figure, key: Hashable) -> float | None:
         return self.history.usual(figure, key, self.ticks)
+
+    def usual_before(self, figure: Figure, key: Hashable, wall: float) -> float | None:
+        """Return what was usual before a moment, in Unix seconds."""
+        ticks = self.history.until(self.time - max(self.wall - wall, 0.0) - _A_MOMENT)
+        return self.history.usual(figure, key, ticks)
 
 
 def _by_hook(facts: Facts) -> dict[str, list[Snapshot]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from probes.analysis.judge import ANY, Judge
 from probes.analysis.known_rows import Keys, KnownRows
 from probes.analysis.series import Series
 from probes.analysis.snapshot import Snapshot
+from probes.analysis.time_columns import Curve, in_columns
 from probes.analysis.value_layout import TICKS, ValueLayout
 from probes.model import HookId
 from probes.units import Unit
@@ -72,6 +74,12 @@ class Ticks:
         """Return how many ticks there had been at that moment."""
         return self.ticks - len(self.times) + bisect_right(self.times, time)
 
+    def window(self, begin: float, until: int) -> tuple[int, array[float]]:
+        """Return the ticks from that moment to a tick, and the one before, as first and times."""
+        gone = self.ticks - len(self.times)
+        first = max(bisect_right(self.times, begin) - 1, 0)
+        return gone + first + 1, self.times[first : max(until - gone, 0)]
+
 
 class _Kept:
     """The history of one figure of a hook."""
@@ -93,6 +101,21 @@ class _Kept:
         self.series.add(numbers)
         if self.figure.rule is not None:
             self.judge.take(numbers, wall, begun)
+
+    def values(self, slot: int, tick: int, number: int, begun: int) -> array[float]:
+        """Return a row's values of some ticks, the first and how many; not a number: unknown.
+
+        A row that was not there has its rule's value, as far as what it is of was read (begun).
+        """
+        first, last = self.series.span(slot)
+        since, end = min(max(first, tick), tick + number), min(last + 1, tick + number)
+        absent = self.figure.rule.absent if self.figure.rule is not None else None
+        nothing = math.nan if absent is None else absent
+        found = array("f", [nothing if begun <= t else math.nan for t in range(tick, since)])
+        found.extend(self.series.of(slot, since, end) if since < end else ())
+        after = nothing if begun <= last + 1 else math.nan
+        found.extend([after] * (number - len(found)))
+        return found
 
 
 class _Watched:
@@ -196,6 +219,27 @@ class History:
         """Return a row's latest values, newest last. ticks: as after so many readings."""
         kept, slot, until = self._find(figure, key, ticks)
         return kept.series.listed(slot, until, most) if kept is not None else []
+
+    def curve(
+        self,
+        figure: Figure,
+        key: Hashable,
+        ticks: Mapping[str, int] | None = None,
+        *,
+        end: float,
+        seconds: float,
+        number: int,
+    ) -> Curve:
+        """Return a row's last seconds until `end` (monotonic) in so many columns."""
+        kept, slot, until = self._find(figure, key, ticks)
+        if kept is None:
+            return Curve([None] * number, None, seconds)
+        watched = self._watched[_hook(figure, key)].ticks
+        first, times = watched.window(end - seconds - seconds / number, until)
+        values = kept.values(slot, first, len(times), watched.begun)
+        now = values[-1] if values else math.nan
+        columns = in_columns(times, values, end, seconds, number)
+        return Curve(columns, now if now == now else None, seconds)
 
     def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
         """Return the keys of the rows that are unusual now."""

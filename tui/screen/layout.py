@@ -48,7 +48,7 @@ def graph_block(pane: Pane, view: View, record: TableRow, width: int, height: in
     each, lines = height // rows, list[Line]()
     for at in range(0, len(figures), abreast):
         blocks = [
-            figure_lines(f, pane, view, record, width // abreast - 2, each - 1)
+            figure_lines(f, pane, view, record, width // abreast - 2, each)
             for f in figures[at : at + abreast]
         ]
         row = blocks[0] if len(blocks) == 1 else beside(blocks[0], blocks[1], width // 2)

@@ -121,10 +121,11 @@ class Session:
 
     def show(self, place: int) -> None:
         """Show another host, live. place: from 0."""
-        bits = self.live.bits
+        bits, span = self.live.bits, self.live.span
         self.here = self.stations[place]
         self.view = self.live
         self.use_bits(bits)
+        self.use_span(span)
 
     def unfollowed(self) -> list[tuple[Collector, str]]:
         """Return the hooks, with their collectors, that were not returned before.
@@ -184,6 +185,10 @@ class Session:
         """Show bits instead of bytes."""
         self.live.bits = bits
 
+    def use_span(self, seconds: float) -> None:
+        """Show so many seconds in graphs."""
+        self.live.span = seconds
+
     def use_interval(self, seconds: float) -> None:
         """Set the interval, in seconds."""
         self.source.interval = seconds
@@ -204,8 +209,8 @@ class Session:
             view.entries = self._entries
 
     def be_about(self, about: str) -> None:
-        """Set what an inner pane is about in the view, and use the live view's units."""
-        self.view.bits, self.view.about = self.live.bits, about
+        """Set what an inner pane is about in the view, and use the live view's units and span."""
+        self.view.bits, self.view.span, self.view.about = self.live.bits, self.live.span, about
 
     # Recording
 

@@ -15,6 +15,9 @@ from probes.analysis.facts import Facts
 from probes.model import Row
 from tui.output.findings import Knob, unknown
 
+SPANS = (120.0, 300.0, 900.0)
+"""The seconds that graphs may show: 2, 5, 15 minutes."""
+
 
 class Event(NamedTuple):
     """Something that happened to a hook, for the log. wall: Unix seconds. time: monotonic."""
@@ -52,14 +55,15 @@ class View(Facts):
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
-    about. log: the cases of the last minutes. entries: what is ordinary here. knob: reads a kernel
-    parameter of that host.
+    about. span: the seconds that graphs show. log: the cases of the last minutes. entries: what is
+    ordinary here. knob: reads a kernel parameter of that host.
     """
 
     events: Sequence[Event] = ()
     decided: Mapping[str, Sequence[Decided]] = field(default_factory=dict)
     bits: bool = False
     ascii: bool = False
+    span: float = SPANS[0]
     about: str = ""
     log: CaseLog = field(default_factory=new_log)
     entries: tuple[OrdinaryEntry, ...] = ()
@@ -83,7 +87,7 @@ class View(Facts):
 
     def stamp(self) -> tuple[object, ...]:
         """Return what answers depend on."""
-        return *Facts.stamp(self), self.about, self.bits, self.ascii, self.entries
+        return *Facts.stamp(self), self.about, self.bits, self.ascii, self.span, self.entries
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""

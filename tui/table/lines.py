@@ -44,8 +44,8 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-_NARROW = re.compile("[ -~\u2800-\u28ff]*").fullmatch
-"""Matches ASCII and braille graphs."""
+_NARROW = re.compile("[ -~\u2500-\u259f\u2800-\u28ff]*").fullmatch
+"""Matches ASCII, and what graphs are drawn with: lines, blocks, braille."""
 
 
 @lru_cache(4096)
@@ -103,36 +103,62 @@ _JOIN = 5  # moving the cursor costs about as much as writing this many cells ag
 def _differing(
     old: tuple[Span, ...], new: tuple[Span, ...], width: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield (first cell, cell after the last) of each difference; the rest if spans diverge."""
+    """Yield (first cell, cell after the last) of each difference."""
     x = 0
-    for was, now in zip(old, new, strict=False):
+    for place, (was, now) in enumerate(zip(old, new, strict=False)):
         text = now[0]
         cells = len(text) if text.isascii() else cell_len(text)  # thousands in each paint
         if was != now:
             if width_of(was[0]) != cells:
-                break
+                yield from _apart(old[place:], new[place:], x, width)
+                return
             if was[1] != now[1]:
                 yield x, x + cells
             else:
-                yield _within(was[0], now[0], x, cells)
+                yield from _within(was[0], now[0], x, cells)
         x += cells
-    else:
-        if len(old) == len(new):
-            return
-    if x < width:
+    if len(old) != len(new) and x < width:
+        both = min(len(old), len(new))
+        yield from _apart(old[both:], new[both:], x, width)
+
+
+def _apart(
+    old: tuple[Span, ...], new: tuple[Span, ...], x: int, width: int
+) -> Iterator[tuple[int, int]]:
+    """Yield where lines differ from a cell on, from which their spans have other lengths."""
+    was, now = (_cells(spans, width - x) for spans in (old, new))
+    if was is None or now is None:
         yield x, width
+    else:
+        yield from _places([at for at in range(width - x) if was[at] != now[at]], x)
 
 
-def _within(was: str, now: str, x: int, cells: int) -> tuple[int, int]:
-    """Return the differing middle of two texts of the same width."""
+def _cells(spans: tuple[Span, ...], width: int) -> list[Span] | None:
+    """Return each cell's character and role; None if a character takes more than one."""
+    if not all(_by_cells(text) for text, _ in spans):
+        return None
+    cells = [(character, role) for text, role in spans for character in text]
+    return cells + [(" ", "")] * (width - len(cells))
+
+
+def _within(was: str, now: str, x: int, cells: int) -> Iterator[tuple[int, int]]:
+    """Yield where two texts of the same width differ."""
     if not (_by_cells(was) and _by_cells(now)):  # no cell has a character's place
-        return x, x + cells
-    first, last = 0, cells - 1
-    while was[first] == now[first]:
-        first += 1
-    while was[last] == now[last]:
-        last -= 1
-    return x + first, x + last + 1
+        yield x, x + cells
+    else:
+        yield from _places([at for at in range(cells) if was[at] != now[at]], x)
+
+
+def _places(differing: list[int], x: int) -> Iterator[tuple[int, int]]:
+    """Yield first cells and cells after the last; near differences are joined."""
+    for at, place in enumerate(differing):
+        if at == 0:
+            first = place
+        elif place - differing[at - 1] > _JOIN:
+            yield x + first, x + differing[at - 1] + 1
+            first = place
+    if differing:
+        yield x + first, x + differing[-1] + 1
 
 
 def pieces(

@@ -11,8 +11,8 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import TableRow, label, rate_of
 from tui.table.lines import BLANK, Line, fit, line, wrap
+from tui.toolkit.graphs import Subject, graph_lines
 from tui.toolkit.pane import Pane
-from tui.widgets.graph import graph
 from tui.widgets.heat_map import heat_map
 from tui.widgets.histogram import histogram
 
@@ -42,28 +42,23 @@ def counters(hook: Hook, record: TableRow, bits: bool) -> list[Line]:
     return lines
 
 
-def graphs(pane: Pane, view: View, record: TableRow, width: int, height: int = 4) -> list[Line]:
+def graphs(pane: Pane, view: View, record: TableRow, width: int, height: int = 5) -> list[Line]:
     """Draw the history of each of the pane's figures for this record."""
     lines: list[Line] = []
     for figure in pane.figures:
-        lines += [BLANK, *figure_lines(figure, pane, view, record, width, height)]
+        lines += [BLANK, *figure_lines(figure, pane, view, record, width, height + 1)]
     return lines
 
 
 def figure_lines(
     figure: Figure, pane: Pane, view: View, record: TableRow, width: int, height: int
 ) -> list[Line]:
-    """Draw a figure: its title with the latest and the greatest value, then the graph."""
-    values = view.series(figure, pane.figure_key(record), 2 * width)
-    shown = [v for v in values if v is not None]
-    now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
-    most = units.show(max(shown, default=None), figure.unit, bits=view.bits)
-    title = line(
-        (f" {label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
-        (f"  max {most}", "muted"),
-    )  # fmt: skip
-    drawn = graph(values, width - 1, height, wrong=figure.wrong, ascii=view.ascii)
-    return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
+    """Draw a figure of a record in so many lines: its title, then the graph."""
+    key = pane.figure_key(record)
+    began = [view.verdict(f, key).since for f in (figure, *pane.figures) if f.rule is not None]
+    subject = Subject(figure, key, record.name, record.mark, next(filter(None, began), None))
+    drawn = graph_lines(view, subject, width - 1, height)
+    return [Line(((" ", ""), *text.spans)) for text in drawn]
 
 
 def spread(

@@ -1,14 +1,22 @@
-"""History as a graph of a few lines, in braille, blocks or ASCII; each line in one style.
+"""History as a graph of a few lines with its scale and its times, and as one line.
 
-One style a line, by its height, keeps a moving graph cheap on the wire.
+A line has few spans, so that a moving graph is cheap on the wire: the colour changes where values
+begin to be bad, and nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
 
-from tui.table.lines import Line
+from probes.units import Unit
+from tui.table.lines import Line, Span, joined
+from tui.widgets.scale import Scale, scale_for
+from tui.widgets.time_axis import BeganAt, time_axis
 
+_BLOCKS, _ASCII = " ▁▂▃▄▅▆▇█", " .:|"
 # Dots of a braille cell from the bottom up, for its left and its right half.
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
@@ -16,33 +24,123 @@ _CELLS = tuple(
     tuple(chr(0x2800 + left + right) if left or right else " " for right in _RIGHT)
     for left in _LEFT
 )
-_ASCII = " .:|"
+GUTTER = 6
+"""Cells of the scale, whatever is written there: so graphs below each other have the same times."""
+_LEAST_HEIGHT = 4
+"""Lines from which the times are written below."""
+_NOTHING = "no readings yet"
 
 
-def graph(
-    values: Sequence[float | None],
-    width: int,
-    height: int,
-    *,
-    wrong: bool = False,
-    ascii: bool = False,
-) -> list[Line]:
-    """Draw values, the newest at the right end, the greatest at full height.
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The values of a graph, and what is marked of them.
 
-    wrong: values other than 0 are bad, so they are coloured by their height. An unknown value
-    leaves a gap.
+    columns: values, the oldest first, one a cell; None: not known, a gap. seconds: what they cover.
+    bad: the columns that are, coloured by `role` above the usual value. onset: when it began.
     """
-    values = values[-2 * width :]
-    top = max((v for v in values if v is not None), default=0)
+
+    columns: Sequence[float | None]
+    seconds: float
+    unit: Unit
+    usual: float | None = None
+    bad: Sequence[bool] = ()
+    role: str = "graph3"
+    onset: BeganAt | None = None
+    bits: bool = False
+
+
+def spark(values: Sequence[float | None], width: int, *, ascii: bool = False) -> str:
+    """Return values as one line, the newest at the right end, the greatest at full height."""
+    values = values[-width if ascii else -2 * width :]
+    most = max((v for v in values if v is not None), default=0)
     if ascii:
-        texts = _bars(values[-width:], width, height, top)
-    else:
-        texts = _braille(values, width, height, top)
-    return [Line(((t, _role(y, height) if wrong else "graph1"),)) for y, t in enumerate(texts)]
+        return "".join([_ASCII[v] for v in _levels(values, len(_ASCII) - 1, most)]).rjust(width)
+    levels = [0] * (2 * width - len(values)) + _levels(values, 4, most)
+    return "".join([_CELLS[a][b] for a, b in zip(levels[::2], levels[1::2], strict=True)])
 
 
-def _role(y: int, height: int) -> str:
-    return "graph3" if y < height // 2 else "graph2"
+def room_of(width: int) -> int:
+    """Return how many columns a graph of that width has."""
+    return max(width - GUTTER, 1)
+
+
+def graph(shown: Graph, width: int, height: int, *, ascii: bool = False) -> list[Line]:
+    """Draw a graph in so many cells and lines, of which its scale and its times take some."""
+    lines, room = height - 1 if height >= _LEAST_HEIGHT else height, room_of(width)
+    gap: list[float | None] = [None] * max(room - len(shown.columns), 0)
+    columns = [*gap, *shown.columns[-room:]]
+    most = max((v for v in columns if v is not None), default=0.0)
+    scale = scale_for(most, lines, shown.unit, bits=shown.bits, least=shown.usual or 0.0)
+    drawn = _Area(shown, columns, scale, lines, ascii=ascii)
+    cross, edge = ("+", "|") if ascii else ("┼", "┤")
+    found = []
+    for y in reversed(range(lines)):
+        text = f"{scale.marks.get(y, ''):>{GUTTER - 1}}{edge if y else cross}"
+        found.append(Line(((text, "muted"), *drawn.line(y))))
+    if lines < height:
+        times = time_axis(shown.seconds, room, shown.onset, ascii=ascii)
+        found.append(Line(((" " * GUTTER, ""), *times.spans)))
+    return found
+
+
+class _Area:
+    """The lines of a graph beside its scale, from the bottom."""
+
+    def __init__(
+        self, shown: Graph, columns: list[float | None], scale: Scale, lines: int, *, ascii: bool
+    ) -> None:
+        self._glyphs = _ASCII if ascii else _BLOCKS
+        self._full = len(self._glyphs) - 1
+        self._rule = "-" if ascii else "─"
+        self._columns, self._lines = columns, lines
+        self._empty = all(value is None for value in columns)
+        self._levels = _levels(columns, lines * self._full, scale.top)
+        bad = [False] * (len(columns) - len(shown.bad)) + list(shown.bad)[-len(columns) :]
+        self._parts = [(is_bad, len(list(part))) for is_bad, part in groupby(bad)]
+        self._role = shown.role
+        usual = shown.usual
+        self._usual = ceil(usual / scale.top * lines) - 1 if usual is not None else None
+
+    def line(self, y: int) -> tuple[Span, ...]:
+        if self._empty and y == self._lines // 2:
+            return ((f"{_NOTHING:^{len(self._columns)}}", "muted"),)
+        full, glyphs = self._full, self._glyphs
+        below = y * full
+        text = "".join([glyphs[min(max(v - below, 0), full)] for v in self._levels])
+        ruled = y in (0, self._usual) and " " in text
+        return tuple(joined(self._ruled(text, y) if ruled else self._coloured(text, y)))
+
+    def _coloured(self, text: str, y: int) -> list[Span]:
+        if not text.strip() or (self._usual is not None and y <= self._usual):
+            return [(text, "graph1")]
+        spans, at = list[Span](), 0
+        for bad, cells in self._parts:
+            spans.append((text[at : at + cells], self._role if bad else "graph1"))
+            at += cells
+        return spans
+
+    def _ruled(self, text: str, y: int) -> list[Span]:
+        """Draw the zero line or that of the usual value, where no value is above it."""
+        spans, at, known = list[Span](), 0, self._columns
+        rule = [c == " " and (y != 0 or known[x] is not None) for x, c in enumerate(text)]
+        for ruled, some in groupby(rule):
+            cells = len(list(some))
+            if ruled:
+                spans.append((self._rule * cells, "muted"))
+            else:
+                spans += _cut(self._coloured(text, y), at, at + cells)
+            at += cells
+        return spans
+
+
+def _cut(spans: list[Span], begin: int, end: int) -> list[Span]:
+    found, at = list[Span](), 0
+    for text, role in spans:
+        piece = text[max(begin - at, 0) : max(end - at, 0)]
+        if piece:
+            found.append((piece, role))
+        at += len(text)
+    return found
 
 
 def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]:
@@ -51,28 +149,3 @@ def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]
         return [0] * len(values)
     # Called for thousands of values a paint: `round` alone, as none is above the greatest.
     return [0 if not v else round(v / top * steps) or 1 if v > 0 else 1 for v in values]
-
-
-def _braille(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
-    levels = [0] * (2 * width - len(values)) + _levels(values, height * 4, top)
-    pairs = list(zip(levels[::2], levels[1::2], strict=True))
-    rows = []
-    for y in range(height):
-        clip = _clip((height - 1 - y) * 4, 4, height)
-        rows.append("".join([_CELLS[clip[a]][clip[b]] for a, b in pairs]))
-    return rows
-
-
-def _bars(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
-    full = len(_ASCII) - 1
-    levels = [0] * (width - len(values)) + _levels(values, height * full, top)
-    rows = []
-    for y in range(height):
-        clip = _clip((height - 1 - y) * full, full, height)
-        rows.append("".join([_ASCII[clip[v]] for v in levels]))
-    return rows
-
-
-def _clip(floor: int, full: int, height: int) -> list[int]:
-    """Map each level to how much of it is in the line that begins at `floor` and holds `full`."""
-    return [0] * floor + list(range(full + 1)) + [full] * (height * full - floor - full)

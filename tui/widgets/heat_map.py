@@ -12,7 +12,6 @@ from tui.table.lines import Line, Span, joined, line
 
 _SHADES = " ·░▒▓█"
 _ASCII = " .:+*#"
-_ROLES = ("", "graph1", "graph1", "graph2", "graph2", "graph3")
 _LABEL, _LEAST, _WIDEST = 10, 8, 4
 
 
@@ -56,7 +55,7 @@ def _cell(hits: int, most: int, shades: str, wide: int) -> Span:
     if hits:
         steps = len(shades) - 1
         level = max(math.ceil(steps * math.log2(1 + hits) / math.log2(1 + most)), 1)
-    return shades[level] * wide, _ROLES[level]
+    return shades[level] * wide, "graph1" if level else ""
 
 
 def _time(

@@ -280,6 +280,26 @@ async def test_units_switch_between_bytes_and_bits() -> None:
         assert "MB" not in text(app).splitlines()[5]
 
 
+async def test_graphs_show_two_five_or_fifteen_minutes() -> None:
+    """x: on every graph, also of a frozen screen; without a graph it says so."""
+    async with playing(size=(100, 36)) as (app, pilot):
+        for minutes in ("-5m", "-15m", "-2m"):
+            await pilot.press("2", "x")
+            await settle(pilot)
+            assert f" {minutes} " in text(app)
+        await pilot.press("space", "x")
+        await settle(pilot)
+        assert " -5m " in text(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        app.report.move(1000)
+        assert app.session.view.span == 300
+        await pilot.press("escape", "z", "x")
+        await settle(pilot)
+        assert any("no graph fits here" in n.message for n in app._notifications)
+        assert app.session.live.span == 300
+
+
 async def test_interval_keys_change_the_sources_interval() -> None:
     """+ is slower, - is faster, and the status line says so."""
     async with playing() as (app, pilot):

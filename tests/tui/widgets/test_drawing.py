@@ -16,7 +16,6 @@ from tui.table.fields import Field, TableRow
 from tui.table.filters import parse
 from tui.table.lines import beside, changes, fit, line, pieces, width_of, wrap
 from tui.terminal.driver import Brush, smallest
-from tui.widgets.graph import graph
 from tui.widgets.histogram import histogram
 
 
@@ -60,8 +59,8 @@ def test_near_changes_are_joined_and_far_ones_not() -> None:
         (13, 1),
     ]
     assert changes(line("aa", "bb", "cc"), line("aX", "bb", "cX"), 6) == [(1, 5)]
-    assert changes(old, near, 16) == [(0, 16)]
-    assert changes(near, far, 16) == [(0, 16)]
+    assert changes(old, near, 16) == [(1, 15)]
+    assert changes(near, far, 16) == [(0, 4)]
 
 
 def test_what_changes_beyond_the_width_is_not_drawn() -> None:
@@ -99,38 +98,19 @@ def test_another_ground_repaints_the_line() -> None:
 
 
 def test_lines_of_other_shape_are_repainted_from_where_they_part() -> None:
-    """Cells before stay."""
-    assert changes(line("same", "ab"), line("same", "abc"), 20) == [(4, 16)]
-    assert changes(line("same"), line("same", "new"), 20) == [(4, 16)]
+    """Cells before stay, and those that are the same all the same."""
+    assert changes(line("same", "ab"), line("same", "abc"), 20) == [(6, 1)]
+    calm, bad = line(("aaaaaaaa", "calm"), ("bbbb", "bad")), line(("aaaaaaa", "calm"), "  bbb")
+    assert changes(calm, bad, 12) == [(7, 5)]
+    moved = line(("aaaaaaa", "calm"), ("abbbb", "bad"))
+    assert changes(calm, moved, 12) == [(7, 1)]
+    assert changes(line("漢", ("a", "bad")), line("漢a", ("b", "bad")), 9) == [(0, 9)]
+    assert changes(line("same"), line("same", "new"), 20) == [(4, 3)]
 
 
 def test_wide_characters_are_repainted_whole() -> None:
     """No half of one is ever left."""
     assert changes(line("漢字ab"), line("漢漢ab"), 6) == [(0, 6)]
-
-
-def test_graph_is_as_high_and_wide_as_asked_and_newest_at_the_right() -> None:
-    """Two values in a braille cell, one in an ASCII one."""
-    for ascii in (False, True):
-        rows = [r.spans[0][0] for r in graph([1.0, 2.0, 4.0, 8.0], 10, 4, ascii=ascii)]
-        assert [len(r) for r in rows] == [10] * 4
-        assert rows[0].rstrip() == rows[0]
-        assert rows[-1].strip()
-    assert graph([8.0], 3, 2, ascii=True)[0].spans[0][0] == "  |"
-
-
-def test_small_values_are_seen_and_gaps_are_gaps() -> None:
-    """What is there shows at least a dot; None and 0 show nothing."""
-    row = graph([1000.0, 0.001, 0.0, None], 4, 1, ascii=True)[0].spans[0][0]
-    assert row == "|.  "
-
-
-def test_each_line_of_a_graph_has_one_style() -> None:
-    """That is what keeps it cheap; what is wrong is coloured by its height."""
-    rows = graph([1.0, 2.0], 10, 4, wrong=True)
-    assert [len(r.spans) for r in rows] == [1] * 4
-    assert [r.spans[0][1] for r in rows] == ["graph3", "graph3", "graph2", "graph2"]
-    assert {r.spans[0][1] for r in graph([1.0], 10, 4)} == {"graph1"}
 
 
 def test_histogram_has_a_line_for_each_bucket_between_first_and_last() -> None:

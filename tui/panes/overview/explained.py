@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from probes.analysis.cases import words
+from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.finding import Finding, Progress
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import BLANK, Line, line, wrap
-from tui.widgets.graph import graph
+from tui.toolkit.graphs import Subject, graph_lines
 
 _ROOM = 9
 """Cells of a heading at the left."""
-_HEIGHT = 6
-"""Lines of the graph."""
+_HEIGHT = 8
+"""Lines of the graph, with its title and its times."""
 _MOST = 12
 """Lines of those who take part, and of what was counted."""
 
@@ -41,9 +42,9 @@ def _drawn(view: View, finding: Finding, width: int) -> Iterator[Line]:
     head = finding.case.head
     if head.figure is None:
         return
-    values = view.series(head.figure, head.key, 2 * width)
-    yield line((f" {head.figure.title}", "header"), "")
-    for text in graph(values, width - 2, _HEIGHT, wrong=head.figure.wrong, ascii=view.ascii):
+    mark = "bad" if finding.severity is Gravity.ALARM else "warn"
+    subject = Subject(head.figure, head.key, head.what, mark, finding.since)
+    for text in graph_lines(view, subject, width - 2, _HEIGHT):
         yield Line(((" ", ""), *text.spans))
 
 

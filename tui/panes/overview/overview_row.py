@@ -11,7 +11,7 @@ from probes.model import Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import TableRow
-from tui.widgets.graph import graph
+from tui.widgets.graph import spark
 
 _SPARK = 120
 """Cells of a history in a row; as many as there is space for are shown."""
@@ -48,7 +48,7 @@ def history(view: View, figure: Figure | None, key: Hashable) -> str:
     if figure is None:
         return ""
     series = view.series(figure, key, 2 * _SPARK)
-    return graph(series, _SPARK, 1, ascii=view.ascii)[0].spans[0][0]
+    return spark(series, _SPARK, ascii=view.ascii)
 
 
 def amount(view: View, value: float | None, unit: Unit) -> str:

@@ -14,8 +14,8 @@ from tui.panes.overview.overview_row import OverviewRow
 from tui.session.view import Event, View, clock
 from tui.table.fields import SIGNS, Field, TableRow, label
 from tui.table.lines import BLANK, Line, beside, fit, line, wrap
+from tui.toolkit.graphs import Subject, graph_lines
 from tui.toolkit.pane import EVERY, Pane, Trouble
-from tui.widgets.graph import graph
 
 
 def _shown(view: View) -> list[OverviewRow]:
@@ -63,23 +63,15 @@ def _draw(view: View, width: int, height: int) -> list[Line]:
 
 
 def _block(view: View, one: OverviewRow, width: int, height: int) -> list[Line]:
-    """Draw a row: its name, what is counted, the usual value, and its history below."""
+    """Draw a row: its name, what is counted, how much, and its history below."""
     record, figure = one.record, one.figure
     if figure is None:
         return [BLANK]
-    values = view.series(figure, one.key, 2 * width)
-    said = f"usual {one.usual}" if record.values["usual"] is not None else "usual not yet known"
-    room = max(width - len(figure.title) - len(said) - 6, 8)
-    name = record.text("what")
-    title = line(
-        (SIGNS[record.mark], record.mark),
-        (fit(label(name), min(room, max(len(name), 4))), "accent"),
-        f" {figure.title}",
-        (f"  {said}", "muted"),
-    )
-    wrong = figure.wrong and bool(record.mark)
-    drawn = graph(values, width, height - 1, wrong=wrong, ascii=view.ascii)
-    return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
+    since = record.values["since"] if record.mark else None
+    begun = since if isinstance(since, float) else None
+    subject = Subject(figure, one.key, record.text("what"), record.mark, begun)
+    drawn = graph_lines(view, subject, width - 1, height)
+    return [Line(((" ", ""), *text.spans)) for text in drawn]
 
 
 def _below(view: View, width: int, height: int) -> list[Line]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui.screen.context import Actions
-from tui.screen.key import PANE, TABLES, Key
+from tui.screen.key import NUMBERS, PANE, TABLES, Key
+from tui.screen.layout import heights
+from tui.session.view import SPANS
 from tui.widgets.live_table import LiveTable
 
 _FAR = 10**6
@@ -18,6 +20,9 @@ class ViewActions(Actions):
     keys = (
         Key(
             "zoom", "z", "z", "zoom", "Zoom", "the table alone, or everything", "Panes", modes=PANE
+        ),
+        Key(
+            "span", "x", "x", "span", "", "graphs of 2, 5 or 15 minutes", "View", modes=NUMBERS
         ),
         Key("up", "up,k", "Up k", "move", "", "up", "Moving", given=-1),
         Key("down", "down,j", "Down j", "move", "", "down", "Moving", given=1),
@@ -38,6 +43,17 @@ class ViewActions(Actions):
         """Show the table alone, or everything."""
         self.screen.place.zoom(not self.screen.place.zoomed)
         self.screen.lay_out()
+
+    def span(self) -> None:
+        """Show more minutes in graphs, or the fewest again."""
+        session, place = self.screen.session, self.screen.place
+        lines = heights(place.pane, self.screen.size.height, place.zoomed)
+        if place.mode == "pane" and not lines.graph:
+            self.screen.toast("no graph fits here; a row's detail has its graphs", "information")
+            return
+        longer = [seconds for seconds in SPANS if seconds > session.live.span]
+        session.use_span(longer[0] if longer else SPANS[0])
+        self.screen.repaint()
 
     def move(self, rows: int) -> None:
         self._moved(lambda: self.screen.mover.move(rows))

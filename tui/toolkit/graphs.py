@@ -1,0 +1,88 @@
+"""A row's history as a graph with its title: what is counted, how much it is now, and usually."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from probes import units
+from probes.analysis.anomaly import unusual
+from probes.analysis.history import Figure
+from tui.session.view import View, clock
+from tui.table.fields import label
+from tui.table.lines import Line, Span, fit, line, width_of
+from tui.widgets.graph import Graph, graph, room_of
+from tui.widgets.time_axis import BeganAt
+
+_ROLES = {"bad": "graph3", "warn": "graph2"}
+_LEAST_NAME = 12
+"""Cells of a name that are worth more than the usual value."""
+
+
+class Subject(NamedTuple):
+    """The row and the figure that a graph is about. name, mark: the row's.
+
+    since: Unix seconds in which its case began, None: as its own number tells.
+    """
+
+    figure: Figure
+    key: Hashable
+    name: str
+    mark: str = ""
+    since: float | None = None
+
+
+def graph_lines(view: View, subject: Subject, width: int, height: int) -> list[Line]:
+    """Draw a title and below it the graph, in so many cells and lines."""
+    figure, since = subject.figure, _since(view, subject)
+    curve = view.curve(figure, subject.key, view.span, room_of(width))
+    usual = _usual(view, subject, since)
+    bad = [_is_bad(value, usual, figure) for value in curve.columns]
+    onset = None
+    if since is not None:
+        onset = BeganAt(max(view.wall - since, 0.0), clock(since), subject.mark or "warn")
+    role = _ROLES.get(subject.mark, "graph2")
+    shown = Graph(
+        curve.columns, curve.seconds, figure.unit, usual, bad, role, onset, view.bits
+    )  # fmt: skip
+    title = _title(view, subject, curve.now, usual, width)
+    return [title, *graph(shown, width, height - 1, ascii=view.ascii)]
+
+
+def _is_bad(value: float | None, usual: float | None, figure: Figure) -> bool:
+    return value is not None and figure.rule is not None and unusual(value, usual, figure.rule)
+
+
+def _since(view: View, subject: Subject) -> float | None:
+    """Return when its case began, in Unix seconds."""
+    return subject.since or view.verdict(subject.figure, subject.key).since or None
+
+
+def _usual(view: View, subject: Subject, since: float | None) -> float | None:
+    """Return the usual value; of what is not judged, that from before the case began."""
+    figure, key = subject.figure, subject.key
+    if figure.rule is not None or since is None:
+        return view.usual(figure, key)
+    return view.usual_before(figure, key, since)
+
+
+def _title(
+    view: View, subject: Subject, now: float | None, usual: float | None, width: int
+) -> Line:
+    """Return "─ eth1 drops/s ── now 7.8k ── usual 0 ──"; without the usual if space is short."""
+    unit, rule = subject.figure.unit, "-" if view.ascii else "─"
+    is_bad = _is_bad(now, usual, subject.figure)
+    said = units.show(usual, unit, bits=view.bits) if usual is not None else "unknown"
+    after: list[Span] = [
+        (f" {subject.figure.title} ", ""),
+        (f"{rule * 2} ", "muted"),
+        (f"now {units.show(now, unit, bits=view.bits)} ", (subject.mark or "warn") * is_bad),
+        (f"{rule * 2} usual {said} ", "muted"),
+    ]
+    name, least = label(subject.name), min(width_of(label(subject.name)), _LEAST_NAME)
+    room = width - 2 - sum(len(text) for text, _ in after)
+    if room < least:
+        room += len(after.pop()[0])
+    name = fit(name, max(room, 1)).rstrip() if width_of(name) > room else name
+    left = max(room - width_of(name), 0)
+    return line((f"{rule} ", "muted"), (name, "accent"), *after, (rule * left, "muted"))
