@@ -7,7 +7,7 @@ MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 
 # Distribution packages; A|B means whichever the distribution has.
 RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
-TEST_PACKAGES := busybox-static clang containerd iproute2 iputils-ping kmod linux-libc-dev 'bpftool|linux-tools-generic' nftables openssh-server podman prometheus runc
+TEST_PACKAGES := busybox-static clang containerd iproute2 iputils-ping fish kmod linux-libc-dev mandoc 'bpftool|linux-tools-generic' nftables openssh-server podman prometheus runc zsh
 BENCH_PACKAGES := iproute2 nftables 'bpftool|linux-tools-generic' btop htop bpftrace bpfcc-tools
 MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 iputils-ping 'bpftool|linux-tools-generic'
 

@@ -42,6 +42,7 @@ STANDARD = {
     "_exit",  # public, of os
     "_run_exitfuncs",  # atexit has no other way to run them now
     "_actions", "_option_string_actions",  # argparse has no other way to list them
+    "_action_groups", "_group_actions",
 }  # fmt: skip
 """Names of Python's own library that begin with an underscore."""
 

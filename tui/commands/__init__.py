@@ -20,7 +20,7 @@ from probes import arrays
 
 MONITOR = "monitor"
 """The name of what runs without a command."""
-WITHOUT_NUMBERS = ("doctor", "help", "hooks")
+WITHOUT_NUMBERS = ("completion", "doctor", "help", "hooks", "man")
 """Commands that count nothing, and so need no numpy."""
 
 

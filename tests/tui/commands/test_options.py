@@ -39,7 +39,7 @@ VALUES = {
     "--svg": "a.svg",
     "--theme": "light",
 }
-NEEDS = {"record": ["a.rec"], "replay": ["a.rec"]}
+NEEDS = {"completion": ["bash"], "record": ["a.rec"], "replay": ["a.rec"]}
 PARSERS = _parsing.parsers()
 OPTIONS = sorted(
     {
