@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import textwrap
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from tui.commands import MONITOR, Command, _parsing, commands
 from tui.commands._help import ABOUT, LADDER
@@ -34,7 +37,7 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield f'.TH EBPFTOP 1 "" "ebpftop {_text(version())}" "User Commands"'
+    yield f'.TH EBPFTOP 1 "{_date()}" "ebpftop {_text(version())}" "User Commands"'
     yield from (".SH NAME", r"ebpftop \- top(1) for the kernel\(aqs eBPF hooks")
     yield from (".SH SYNOPSIS", r".B ebpftop", r"[\fIOPTION\fR]... [\fICOMMAND\fR ...]")
     yield from (".SH DESCRIPTION", _text(ABOUT), ".PP", _text(LADDER))
@@ -47,6 +50,12 @@ def _lines() -> Iterator[str]:
     yield from _listed("FILES", FILES)
     yield from _examples(commands()[MONITOR])
     yield from (".SH SEE ALSO", ".BR bpftool (8),", ".BR bpf (2),", ".BR tc (8),", ".BR top (1)")
+
+
+def _date() -> str:
+    """Return today, or what a reproducible build says (SOURCE_DATE_EPOCH)."""
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def _options(name: str) -> Iterator[str]:
@@ -92,7 +101,7 @@ def _usage(name: str) -> str:
 
 def _examples(command: Command) -> Iterator[str]:
     yield ".SH EXAMPLES"
-    yield from _shown(command.EXAMPLES)
+    yield from islice(_shown(command.EXAMPLES), 1, None)  # a section begins a paragraph itself
 
 
 def _shown(examples: Mapping[str, str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ FILES, INTERFACES, PIDS = "files", "interfaces", "pids"
 """Values that the shell itself finds when they are wanted."""
 
 
-class Offer(NamedTuple):
+class Completable(NamedTuple):
     """An option, or an argument without a name (no flags).
 
     names: what it is spelled like. takes: the name of its value; "": it has none. values: those
@@ -36,20 +36,22 @@ def listed() -> dict[str, str]:
     return {name: commands()[name].HELP for name in _parsing.listed()}
 
 
-def offers(command: str) -> list[Offer]:
+def offers(command: str) -> list[Completable]:
     """Return the options and arguments of a command; of MONITOR: those without a command."""
     return list(_offers(_parsing.parsers()[command]))
 
 
-def _offers(parser: argparse.ArgumentParser) -> Iterator[Offer]:
+def _offers(parser: argparse.ArgumentParser) -> Iterator[Completable]:
     for action in parser._actions:
         if action.nargs == argparse.PARSER:
             continue  # the commands
         takes = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
-        values = tuple(action.choices or _VALUES.get(takes, tuple)())
+        values = tuple(action.choices or (_VALUES[takes]() if takes in _VALUES else ()))
         says = (action.help or "").replace("%%", "%").split(" (")[0].split(";")[0].split(": ")[0]
         found = _FOUND.get(takes, "")
-        yield Offer(tuple(action.option_strings), says, takes, values, found, action.nargs == "*")
+        yield Completable(
+            tuple(action.option_strings), says, takes, values, found, action.nargs == "*"
+        )
 
 
 @cache
@@ -65,7 +67,7 @@ def _rungs() -> tuple[str, ...]:
     )
 
 
-_VALUES = {
+_VALUES: dict[str, Callable[[], tuple[str, ...]]] = {
     "HOOK[@TARGET]": _hooks,
     "HOOK=RUNG": _rungs,
     "NAME": lambda: tuple(theme.names()),

@@ -107,15 +107,23 @@ def _split(argv: Sequence[str], made: Parsers) -> tuple[str, list[str]]:
         if flag == "--":
             raise UsageError("unknown option or argument '--'")
         if argv[at] in made:
+            _check_foreign(flags, argv[at], made)
             return argv[at], [*argv[:at], *argv[at + 1 :]]
         if not flag.startswith("-"):
             raise UsageError(_not_a_command(argv[at], flags, made))
         flags.append(flag)
         at += 1 if equals else 1 + _values(argv[at + 1 :], takes.get(flag, 0), made)
-    known = made[MONITOR]._option_string_actions
-    if foreign := [flag for flag in flags if flag.startswith("--") and flag not in known]:
-        raise UsageError(_refused(foreign, MONITOR, made))  # its value would be the command
+    _check_foreign(flags, MONITOR, made)
     return MONITOR, list(argv)
+
+
+def _check_foreign(flags: Iterable[str], name: str, made: Parsers) -> None:
+    """Refuse an option that the command does not take: its value would become an argument."""
+    known = made[name]._option_string_actions
+    if foreign := [flag for flag in flags if flag.startswith("--") and flag not in known]:
+        raise UsageError(_refused(foreign, name, made))
+    if foreign := [flag for flag in flags if flag in _taken(made) and flag not in known]:
+        raise UsageError(_refused(foreign, name, made))
 
 
 def _taken(made: Parsers) -> dict[str, int | str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from shlex import quote
 
-from tui.commands._offers import FILES, INTERFACES, PIDS, WITHOUT, Offer, listed, offers
+from tui.commands._offers import FILES, INTERFACES, PIDS, WITHOUT, Completable, listed, offers
 
 FRAMES = Path(__file__).with_name("shells")
 
@@ -18,7 +18,7 @@ def script(shell: str) -> str:
     return filled.replace("# TABLE", "\n".join(SHELLS[shell]()))
 
 
-def _every() -> Iterator[tuple[str, list[Offer]]]:
+def _every() -> Iterator[tuple[str, list[Completable]]]:
     for command in (WITHOUT, *listed()):
         yield command, offers(command)
 
@@ -53,7 +53,7 @@ def _zsh() -> Iterator[str]:
 _ZSH = {FILES: "_files", INTERFACES: "_net_interfaces", PIDS: "_pids"}
 
 
-def _zsh_specs(offer: Offer) -> Iterator[str]:
+def _zsh_specs(offer: Completable) -> Iterator[str]:
     says, takes = (t.translate(_ZSH_ESCAPES) for t in (offer.says, offer.takes))
     words = " ".join(value.replace(":", r"\:") for value in offer.values)
     action = _ZSH.get(offer.found) or (f"({words})" if words else " ")
@@ -87,7 +87,7 @@ _FISH = {
 }
 
 
-def _fish_words(offer: Offer) -> str:
+def _fish_words(offer: Completable) -> str:
     """Return the options of fish's `complete`: names, values, description."""
     names = "".join(f" -l {n[2:]}" if n.startswith("--") else f" -s {n[1]}" for n in offer.names)
     values = f" -a {_fish_quoted(' '.join(offer.values))}" if offer.values else ""

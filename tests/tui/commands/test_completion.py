@@ -94,7 +94,7 @@ def test_fish_completes(script: Path, typed: list[str], offered: set[str]) -> No
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)
 def test_zsh_is_told_every_command_and_option(script: Path) -> None:
     """What `_arguments` is called with, where `_arguments` is asked to parse it first."""
-    code = f"autoload -U compinit && compinit -u -d /dev/null; source {script}; "
+    code = f"autoload -U compinit && compinit -u -D; source {script}; "
     for name in LISTED:
         said = _run("zsh", "-f", "-c", f"{code} print -l -- $_ebpftop_{name}")
         told = set(re.findall(r"^\*(--?[\w-]+)\[", said, re.MULTILINE))

@@ -9,7 +9,8 @@ _ebpftop() {
         if [[ $command == monitor && " $_ebpftop_commands " == *" $word "* ]]; then
             command=$word
         elif [[ $word == -* ]]; then
-            option=$word
+            option=
+            [[ -v "_ebpftop_values[$command,$word]" ]] && option=$word
         elif [[ $word != = && $word != [@:] ]]; then
             option=
         fi
@@ -28,7 +29,7 @@ _ebpftop_complete() {
     elif [[ $values == *"<interfaces>"* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(command ls /sys/class/net)" -- "$cur")
     elif [[ $values == *"<pids>"* ]]; then
-        mapfile -t COMPREPLY < <(cd /proc && compgen -G "$cur[0-9]*" | sort -n)
+        mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
     elif [[ -n $values ]]; then
         [[ $values == *@* ]] && compopt -o nospace 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
