@@ -1,6 +1,6 @@
 """When to read: every interval, all hooks together, and twice as soon as all of them stand.
 
-And a hook at once of which something was attached.
+And a hook at once of which something was attached; what needs no attaching twice at the start.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class ReadingPace:
         self._stand = asyncio.Event()
         self._early = self._started
         self._attached: dict[str, asyncio.Event] = {}
+        self._begun: set[str] = set()
 
     def until_next(self) -> float:
         """Return the seconds to the next tick.
@@ -48,12 +49,16 @@ class ReadingPace:
         """
         self._event(hook).set()
 
-    async def wait(self, hook: str) -> None:
-        """Wait for the hook's next reading."""
+    async def wait(self, hook: str, *, at_once: bool = False) -> None:
+        """Wait for the hook's next reading. at_once: its rates need not wait for the others."""
         stand = self._stand.is_set()
         event = self._event(hook) if stand else self._stand
+        left = self._left() if stand else self.until_next()
+        if at_once and hook not in self._begun:
+            self._begun.add(hook)
+            left = min(left, EARLY)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._left() if stand else self.until_next()):
+            async with asyncio.timeout(left):
                 await event.wait()
                 if stand and self.until_next() < self._interval() * SOON:
                     await asyncio.sleep(self._left())

@@ -306,11 +306,13 @@ class Live:
     # -- reading -------------------------------------------------------------------------------
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        ladder = self._hooks[hook].ladder
+        counted = len(ladder) == 1 and ladder[0].passive  # by the kernel, all the time
         while True:
             standing = self._attachments.of_hook(hook)
             if standing:
                 yield await self._readings.of(standing)
-            await self._pace.wait(hook)
+            await self._pace.wait(hook, at_once=counted and bool(standing))
 
     async def read(self) -> list[Sample]:
         """Return one sample of everything that has been asked for or is attached."""

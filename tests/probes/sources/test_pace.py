@@ -50,6 +50,16 @@ async def test_the_early_readings_come_once() -> None:
     assert moment > EARLY / 2
 
 
+async def test_what_needs_no_attaching_is_read_twice_before_all_stand() -> None:
+    """Once: the kernel's own counters have a rate with the first numbers on the screen."""
+    pace = ReadingPace(lambda: 2.0)
+    begin = time.monotonic()
+    await pace.wait("interfaces", at_once=True)
+    assert EARLY * LEAST <= time.monotonic() - begin < 1
+    await pace.wait("interfaces", at_once=True)
+    assert time.monotonic() - begin >= 2.0 * LEAST
+
+
 async def test_what_is_attached_later_is_read_at_once_and_at_the_next_tick() -> None:
     pace = ReadingPace(lambda: 1.5)
     pace.all_stand()
