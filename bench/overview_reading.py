@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_HEAD = re.compile(r"^  What\s.*\sNow\s+Usual\s")
+_HEAD = re.compile(r"^  (What is wrong|Busiest and slowest)\s.*\sNow\s+Usual\s")
 _ROW = re.compile(r"^[ ▸>](?P<mark>[ !~])(?P<said>\S.*)$")
 _UNDER = re.compile(r"^ {6}\S|^\s*$")
-_BRAILLE = re.compile("[\u2800-\u28ff]+")
+_SPARKS = re.compile("[\u2581-\u2588]+")
+_BEYOND = re.compile(r"^  \d+ more[,:] ")
 _SEVERAL = re.compile(r"^\d+ things? (is|are) ")
 
 
@@ -42,7 +43,7 @@ class Reading:
 
 
 def reading(screen: str) -> Reading:
-    lines = [_BRAILLE.sub("", line).rstrip() for line in screen.split("\n")]
+    lines = [_SPARKS.sub("", line).rstrip() for line in screen.split("\n")]
     said = next((n for n in lines[:4] if n.startswith(" ! ")), "")
     verdict = "" if _SEVERAL.match(said[3:]) else said[3:]
     rules = [Case(True, n.strip()) for n in lines[:4] if n.startswith(" DROPPING ")]
@@ -59,6 +60,8 @@ def _cases(lines: Sequence[str]) -> Iterator[Case]:
     head = next((i for i, n in enumerate(lines) if _HEAD.match(n)), len(lines))
     mark, text, whole = "", "", False
     for line in lines[head + 1 :]:
+        if _BEYOND.match(line):
+            break
         if row := _ROW.match(line):
             if text:
                 yield Case(mark == "!", text.strip())

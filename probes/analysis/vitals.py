@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.finding import Finding, Progress
+from probes.analysis.cases.kinds import CaseKind, kind_of
 from probes.analysis.facts import Facts
 from probes.analysis.freed import freed
 from probes.analysis.history import Figure
@@ -24,16 +25,14 @@ _COUNTERS = ("TcpActiveOpens", "TcpAttemptFails", "TcpRetransSegs", "TcpOutSegs"
 """Counters of the kernel that tell some of it before any program is attached."""
 _ALL = ""
 """The key of a figure that has one row."""
-_SLOW = "/slow"
-"""The end of the ids of claims that something takes long."""
 
 
 class Vital(NamedTuple):
     """A vital sign of a moment. title, brief: its name, and in few letters.
 
     per_s: events a second, None: not known. part: whether they are a part of something; share: of
-    that, 0 to 1, None: not known. history: the latest of `per_s`, newest last. mark: "warn" or
-    "bad" where a case is.
+    that, 0 to 1, None: not known. history: the greatest `per_s` of each column, newest last.
+    mark: "warn" or "bad" where a case is.
     """
 
     title: str
@@ -131,14 +130,13 @@ class _Count(NamedTuple):
     figures: Sequence[Figure]
     key: Hashable = _ALL
 
-    def history(self, facts: Facts, most: int) -> list[float | None]:
-        parts = [facts.series(figure, self.key, most) for figure in self.figures]
-        return _added([part for part in parts if part])
+    def history(self, facts: Facts, seconds: float, number: int) -> list[float | None]:
+        parts = [facts.curve(f, self.key, seconds, number).columns for f in self.figures]
+        return [_sum_of(values) for values in zip(*parts, strict=True)]
 
     def now(self, facts: Facts) -> float | None:
         """Return the number of this moment, also where it is too early for a history."""
-        known = [v for figure in self.figures if (v := _now(facts, figure, self.key)) is not None]
-        return sum(known) if known else None
+        return _sum_of([_now(facts, figure, self.key) for figure in self.figures])
 
 
 def _now(facts: Facts, figure: Figure, key: Hashable) -> float | None:
@@ -149,18 +147,13 @@ def _now(facts: Facts, figure: Figure, key: Hashable) -> float | None:
     return latest[-1] if latest else figure.values(snapshots).get(key)
 
 
-def _added(parts: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Add histories that end at the same moment."""
-    length = max(map(len, parts), default=0)
-    even: list[list[float | None]] = [[*[None] * (length - len(part)), *part] for part in parts]
-    return [
-        sum([v for v in values if v is not None]) if any(v is not None for v in values) else None
-        for values in zip(*even, strict=True)
-    ]
+def _sum_of(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
-def vitals(facts: Facts, findings: Iterable[Finding], most: int) -> list[Vital]:
-    """Return all of them, each whole before its part. most: values of a history, at most."""
+def vitals(facts: Facts, findings: Iterable[Finding], seconds: float, number: int) -> list[Vital]:
+    """Return all of them, each whole before its part. Histories: of so many seconds and columns."""
     wrong = [f for f in findings if f.wrong and f.state is Progress.NOW]
     claims = [claim for finding in wrong for claim in finding.case.claims]
     come, dropped = _Count([_IN]), _Count(_DROPPED)
@@ -175,17 +168,19 @@ def vitals(facts: Facts, findings: Iterable[Finding], most: int) -> list[Vital]:
             return Vital(title, brief, unit, None, part)
         now = count.now(facts)
         share = _share(now, of.now(facts)) if of is not None else None
-        return Vital(title, brief, unit, now, part, share, count.history(facts, most), mark)
+        return Vital(
+            title, brief, unit, now, part, share, count.history(facts, seconds, number), mark
+        )
 
     seen = _sees(facts, "syscalls")
     return [
         vital("Packets in", "in", Unit.PACKETS, come),
-        vital("Dropped", "dropped", Unit.PACKETS, dropped, _mark(claims, _is_drop), come),
+        vital("Dropped", "dropped", Unit.PACKETS, dropped, _mark(claims, CaseKind.DROPS), come),
         vital("Connects", "connects", Unit.COUNT, begun),
-        vital("Failed", "conn fail", Unit.COUNT, failed, _mark(claims, _is_connect), decided),
-        vital("Retransmits", "retrans", Unit.COUNT, again, _mark(claims, _is_again), sent),
+        vital("Failed", "conn fail", Unit.COUNT, failed, _mark(claims, CaseKind.CONNECTS), decided),
+        vital("Retransmits", "retrans", Unit.COUNT, again, _mark(claims, CaseKind.LOSS), sent),
         vital("Failing calls", "calls fail", Unit.COUNT, failing if seen else None,
-              _mark(claims, _is_call), calls),
+              _mark(claims, CaseKind.CALLS), calls),
     ]  # fmt: skip
 
 
@@ -216,24 +211,6 @@ def _share(part: float | None, whole: float | None) -> float | None:
     return part / whole
 
 
-def _mark(claims: Iterable[Claim], of: Callable[[Claim], bool]) -> str:
-    grave = max([claim.severity for claim in claims if of(claim)], default=None)
+def _mark(claims: Iterable[Claim], kind: CaseKind) -> str:
+    grave = max([claim.severity for claim in claims if kind_of(claim) is kind], default=None)
     return "" if grave is None else "bad" if grave is Gravity.ALARM else "warn"
-
-
-def _is_drop(claim: Claim) -> bool:
-    hook = claim.id.partition("/")[0]
-    names = ("drops", "interfaces", "xdp-programs", "tc-programs", "xdp-errors", "qdiscs")
-    return hook in names and not claim.id.endswith(_SLOW)
-
-
-def _is_connect(claim: Claim) -> bool:
-    return claim.id.startswith("tcp-connect/") and not claim.id.endswith(_SLOW)
-
-
-def _is_again(claim: Claim) -> bool:
-    return claim.id.endswith("/retransmits")
-
-
-def _is_call(claim: Claim) -> bool:
-    return claim.id.startswith(("syscalls/", "syscall-processes/")) and not claim.id.endswith(_SLOW)

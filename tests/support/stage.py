@@ -216,4 +216,4 @@ def everything(app: Any) -> list[object]:
         said += [figure_lines(f, pane, view, record, 60, 4) for f in pane.figures]
         said.append(pane.detail(view, record, 100))
     said += [pane.trouble(view), pane.below and pane.below(view, 100, 20)]
-    return [*said, pane.draw and pane.draw(view, 100, 20)]
+    return [*said, pane.draw and pane.draw(view, app.table.record, 100, 20)]

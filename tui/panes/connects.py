@@ -86,7 +86,8 @@ def _busiest(view: View) -> Busiest | None:
     rate, mean = row.rate("connects"), row.number("mean_ns")
     record = replace(_record(view, row, 0), name=address(row["raddr"], row["rport"]))
     why = f"{units.count(rate)} connects/s, by {process(row)}"
-    return Busiest(record, SLOW, row.key, mean, units.duration(mean or None), why)
+    what = f"{record.name} slowest connect"
+    return Busiest(record, what, SLOW, row.key, mean, units.duration(mean or None), why)
 
 
 def _capped(rates: Sequence[float]) -> list[bool]:

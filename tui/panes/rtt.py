@@ -130,7 +130,8 @@ def _busiest(view: View) -> Busiest | None:
     place, us = address(row["raddr"], row["rport"]), row.number("srtt_us")
     record = replace(_record(view, row), name=place)
     why = f"{process(row)}, minimum {units.duration(row.number('min_us') * 1000)}"
-    return Busiest(record, TRIP, row.key, us, units.duration(us * 1000), why)
+    what = f"{place} slowest round trip"
+    return Busiest(record, what, TRIP, row.key, us, units.duration(us * 1000), why)
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:

@@ -64,7 +64,8 @@ def _busiest(view: View) -> Busiest | None:
         return None
     errors = row.rate("errors")
     now, why = f"{units.count(errors)}/s", f"{_share(row)} of its calls"
-    return Busiest(_record(view, row), ERRORS, row.key, errors, now, why)
+    what = f"{row['syscall']} fails most often"
+    return Busiest(_record(view, row), what, ERRORS, row.key, errors, now, why)
 
 
 def _weight(row: SnapshotRow) -> float:

@@ -26,17 +26,23 @@ class Heights(NamedTuple):
 def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     """Share out the lines: a table keeps at least ten before anything else gets one."""
     free = height - _FIXED_LINES - 10
+    if pane.draw is not None:
+        return _drawn_heights(free) if free > 0 and not zoomed else Heights(0, 0)
     if zoomed or free < _MIN_GRAPH_LINES:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
-    if pane.draw is not None:
-        drawn = free - 2 - below - max(free - 10, 0) // 4
-        return Heights(drawn if drawn >= _MIN_DRAWN_LINES else 0, below)
     if not pane.figures:
         return Heights(0, below)
     if pane.few:
         return Heights(max(free - below - 2, _MIN_GRAPH_LINES), below)
     return Heights(min(max(free // 4, _MIN_GRAPH_LINES), 10), below)
+
+
+def _drawn_heights(free: int) -> Heights:
+    """Share out what is left: a line for the timeline, then a graph, events, and more rows."""
+    below = 1 + min(free // 4, 8)
+    graph = min(free - below, _MIN_DRAWN_LINES + max(free - 9, 0) // 3)
+    return Heights(graph if graph >= _MIN_GRAPH_LINES else 0, below)
 
 
 def graph_block(pane: Pane, view: View, record: TableRow, width: int, height: int) -> list[Line]:

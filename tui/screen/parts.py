@@ -40,8 +40,9 @@ class Parts:
         for pane in panes:
             sort, reverse = sorts[pane.name]
             table = LiveTable(
-                fields[pane.name], sort, reverse=reverse, empty=pane.empty, id=f"table-{pane.name}"
-            )
+                fields[pane.name], sort, reverse=reverse, empty=pane.empty,
+                says_beyond=pane.says_beyond, id=f"table-{pane.name}",
+            )  # fmt: skip
             table.use_ascii(ascii)
             self._of_panes[pane.name] = table
         self.menu = LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")

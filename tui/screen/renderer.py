@@ -115,6 +115,8 @@ class Renderer:
         session.be_about(place.about)
         if place.mode == "pane":
             table.use_bits(session.view.bits)
+            if place.pane.heading is not None:
+                table.head(place.pane.heading(session.view))
             table.show(place.pane.records(session.view))
             self._paint_below()
         elif place.mode == "detail":
@@ -140,12 +142,12 @@ class Renderer:
         if graph.display:
             height = self._heights().graph
             if pane.draw is not None:
-                graph.show(pane.draw(view, width, height))
+                graph.show(pane.draw(view, record, width, height))
             else:
                 graph.show(graph_block(pane, view, record, width, height) if record else ())
         if below.display and pane.below:
-            title = line((f" {pane.below_title}", "header"))
-            below.show([title, *pane.below(view, width, below.size.height - 1)])
+            head = [line((f" {pane.below_title}", "header"))] if pane.below_title else []
+            below.show([*head, *pane.below(view, width, below.size.height - len(head))])
 
     def paint_detail(self, *, anew: bool = False) -> None:
         """Paint the opened record as it is now. anew: from its first line."""

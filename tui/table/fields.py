@@ -50,9 +50,9 @@ class Field:
     width: cells it needs, one of which the title leaves free (the sort mark); 0: it only sorts.
     grow: cells it can use. rank: the highest is dropped first if space is short. colour: record ->
     role. write: its text if not by unit; it is sorted by its value all the same. brief: a shorter
-    text if that does not fit. left: aligned left although it is a number. newest: of a text that is
-    too long the end is shown, not the beginning. under: it moves to a second line if one line is
-    not enough for all.
+    text if that does not fit. left: aligned left although it is a number. drawn: its text for so
+    many cells, if that is no matter of cutting it. ends: what stands at the right end of the
+    title's cells. under: it moves to a second line if one line is not enough for all.
     """
 
     name: str
@@ -66,7 +66,8 @@ class Field:
     write: Callable[[TableRow], str] | None = None
     brief: Callable[[TableRow], str] | None = None
     left: bool = False
-    newest: bool = False
+    drawn: Callable[[TableRow, int], str] | None = None
+    ends: str = ""
     under: bool = False
 
     @property
@@ -76,10 +77,18 @@ class Field:
 
     def cell(self, record: TableRow, width: int, bits: bool) -> str:
         """Return its text in exactly that many cells."""
+        if self.drawn is not None:
+            return self.drawn(record, width)
         text = self.text(record, bits)
         if self.brief is not None and width_of(text) > width:
             text = self.brief(record)
-        return fit(text[-width:] if self.newest else text, width, right=self.right)
+        return fit(text, width, right=self.right)
+
+    def heading(self, width: int) -> str:
+        """Return its title in exactly that many cells."""
+        if self.ends and len(self.title) + len(self.ends) < width:
+            return f"{self.title}{self.ends:>{width - len(self.title)}}"
+        return fit(self.title, width, right=self.right)
 
     def text(self, record: TableRow, bits: bool) -> str:
         if self.write is not None:

@@ -25,12 +25,13 @@ class Trouble(NamedTuple):
 class Busiest(NamedTuple):
     """A row as the overview shows it while the pane has no case: the busiest or slowest.
 
-    record: the pane's own, so that one can go there; its name is what is shown. figure, key: the
-    most telling history. amount: of the moment, 0 if there is nothing; now: the same in words. why:
-    by whom, in words.
+    record: the pane's own, so that one can go there. what: how it stands out, with its name first:
+    "eth1 busiest interface". figure, key: the most telling history. amount: of the moment, 0 if
+    there is nothing; now: the same in words. why: by whom, in words.
     """
 
     record: TableRow
+    what: str
     figure: Figure
     key: Hashable
     amount: float
@@ -50,15 +51,17 @@ class Pane:
     trouble: the worst thing in it now, or None. detail: the lines of a record's detail, for a
     width. figures: numbers kept of each row and drawn as graphs, the first in the pane itself;
     figure_key: a record's key in them. below: more lines under the table if there is space, with
-    their heading. hook_of: the hook that attaching and detaching on a record affect. while_open:
-    what to attach while its detail is open. reverse: sorted in descending order at first. few:
-    rows are few, so the graphs get the space.
+    their heading, "": none. hook_of: the hook that attaching and detaching on a record affect.
+    while_open: what to attach while its detail is open. reverse: sorted in descending order at
+    first. few: rows are few, so the graphs get the space.
 
     busiest: its row for the overview while it has no case: what is wrong is told by cases.
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
-    case: that which a row is about. draw: drawn instead of the figures' graphs, for a width and
-    height. wants: what to attach now, while it is shown. vitals: the host's are shown above it.
+    case: that which a row is about. draw: drawn of the selected row instead of the figures'
+    graphs, for a width and height. wants: what to attach now, while it is shown. vitals: the
+    host's are shown above it. heading: the first column's title now. says_beyond: a line says how
+    many rows have no room.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
@@ -95,6 +98,8 @@ class Pane:
     calm: str = ""
     leads: Callable[[TableRow], tuple[str, Sequence[object]] | None] | None = None
     case: Callable[[View, TableRow], Case | None] | None = None
-    draw: Callable[[View, int, int], list[Line]] | None = None
+    draw: Callable[[View, TableRow | None, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None
     vitals: bool = False
+    heading: Callable[[View], str] | None = None
+    says_beyond: bool = False

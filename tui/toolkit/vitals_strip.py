@@ -10,10 +10,11 @@ from probes.analysis.vitals import Vital, vitals
 from tui.session.view import View
 from tui.table.fields import SIGNS
 from tui.table.lines import Line, Span, fit, line
-from tui.widgets.spark import spark
+from tui.toolkit.history_line import PARTS, SECONDS
+from tui.widgets.spark import drawn, levels
 
-_SECONDS, _BRIEF_SECONDS = 120.0, 60.0
-"""How far back a history goes; in one line."""
+_BRIEF_SECONDS = 60.0
+"""How far back a history goes in one line."""
 _WIDE, _HIGH = (100, 30)
 """Columns and lines of a screen from which on the strip has two lines."""
 _BRIEF_ORDER = ("dropped", "conn fail", "retrans", "in", "calls fail", "connects")
@@ -38,19 +39,12 @@ def strip(view: View, width: int, height: int) -> list[Line]:
 
 
 def _vitals(view: View) -> list[Vital]:
-    return vitals(view, view.findings(), _readings(view, _SECONDS))
-
-
-def _readings(view: View, seconds: float) -> int:
-    """Return how many readings there are in that time."""
-    known = sorted([s.interval for s in view.snapshots.values() if s.interval])
-    interval = known[len(known) // 2] if known else 1.0
-    return max(round(seconds / max(interval, 0.1)), 2)
+    return vitals(view, view.findings(), SECONDS, PARTS)
 
 
 def _drawn(view: View, vital: Vital, cells: int, seconds: float) -> Span:
-    text = spark(vital.history, cells, _readings(view, seconds), ascii=view.ascii)
-    return text, vital.mark or "graph1"
+    latest = vital.history[-round(seconds / SECONDS * PARTS) :]
+    return drawn(levels(latest), cells, ascii=view.ascii), vital.mark or "graph1"
 
 
 def _rate(vital: Vital) -> str:
@@ -83,7 +77,7 @@ def _cell(view: View, vital: Vital, room: int) -> list[Span]:
         (fit(_share(vital), _SHARE, right=True), vital.mark),
         (fit(_rate(vital), _RATE, right=True), vital.mark if vital.per_s is not None else "muted"),
         (" ", ""),
-        _drawn(view, vital, cells, _SECONDS),
+        _drawn(view, vital, cells, SECONDS),
         (" " * max(room - used, 0), ""),
     ]
 

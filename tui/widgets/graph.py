@@ -1,4 +1,4 @@
-"""History as a graph of a few lines with its scale and its times, and as one line.
+"""History as a graph of a few lines with its scale and its times.
 
 A line has few spans, so that a moving graph is cheap on the wire: the colour changes where values
 begin to be bad, and nowhere else.
@@ -17,13 +17,6 @@ from tui.widgets.scale import Scale, scale_for
 from tui.widgets.time_axis import BeganAt, time_axis
 
 _BLOCKS, _ASCII = " ▁▂▃▄▅▆▇█", " .:|"
-# Dots of a braille cell from the bottom up, for its left and its right half.
-_LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
-_RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
-_CELLS = tuple(
-    tuple(chr(0x2800 + left + right) if left or right else " " for right in _RIGHT)
-    for left in _LEFT
-)
 GUTTER = 6
 """Cells of the scale, whatever is written there: so graphs below each other have the same times."""
 _LEAST_HEIGHT = 4
@@ -47,16 +40,6 @@ class Graph:
     role: str = "graph3"
     onset: BeganAt | None = None
     bits: bool = False
-
-
-def spark(values: Sequence[float | None], width: int, *, ascii: bool = False) -> str:
-    """Return values as one line, the newest at the right end, the greatest at full height."""
-    values = values[-width if ascii else -2 * width :]
-    most = max((v for v in values if v is not None), default=0)
-    if ascii:
-        return "".join([_ASCII[v] for v in _levels(values, len(_ASCII) - 1, most)]).rjust(width)
-    levels = [0] * (2 * width - len(values)) + _levels(values, 4, most)
-    return "".join([_CELLS[a][b] for a, b in zip(levels[::2], levels[1::2], strict=True)])
 
 
 def room_of(width: int) -> int:

@@ -17,10 +17,11 @@ from tui.widgets.canvas import Canvas
 
 GUTTER, INDENT = 2, 4
 """Cells before a row, and further cells before its second line."""
+_NAMES_OF_MARKS = {"bad": "wrong", "warn": "unusual"}
 
 
 class LiveTable(Canvas):
-    """Records in columns.
+    """Records in columns. says_beyond: a line below the rows says how many others there are.
 
     Until the user moves it, the selection is on what is wrong, or else at the top; then it stays on
     its record, by key, wherever that moves.
@@ -39,6 +40,7 @@ class LiveTable(Canvas):
         *,
         reverse: bool = True,
         empty: str = "nothing yet",
+        says_beyond: bool = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -46,6 +48,7 @@ class LiveTable(Canvas):
         self.sort, self.reverse = sort, reverse
         self.bits = self.ascii = False
         self.empty = empty
+        self._heading, self._says_beyond = "", says_beyond
         self.keep: Test | None = None
         self.key: object = None
         self.moved = 0.0
@@ -122,6 +125,10 @@ class LiveTable(Canvas):
         """The columns that fit."""
         return [f for f, _ in (*self._shown, *self._under)]
 
+    def head(self, title: str) -> None:
+        """Use another title for the first column from now on."""
+        self._heading = title
+
     def use_ascii(self, ascii: bool) -> None:
         """Draw with ASCII only, or not, from now on."""
         self.ascii = ascii
@@ -193,8 +200,11 @@ class LiveTable(Canvas):
 
     @property
     def _room(self) -> int:
-        """Records that there are lines for."""
-        return max((self.size.height - 1) // self._deep, 1)
+        """Records that there are lines for, each whole."""
+        lines = self.size.height - 1
+        if self._says_beyond and len(self._rows) > lines // self._deep:
+            lines -= 1
+        return max(lines // self._deep, 1)
 
     def _scroll(self) -> None:
         room, index = self._room, self.index
@@ -226,8 +236,23 @@ class LiveTable(Canvas):
         if not self._rows:
             return self._why_empty(y - 1)
         at, below = divmod(y - 1, self._deep)
+        if at >= self._room:
+            first = y == 1 + self._room * self._deep
+            return self._beyond() if self._says_beyond and first else BLANK
         at += self._top
         return self._row(self._rows[at])[below] if at < len(self._rows) else BLANK
+
+    def _beyond(self) -> Line:
+        """Say how many rows are above and below those that are shown, and what they are."""
+        first, end = self._top, self._top + self._room
+        beyond = [*self._rows[:first], *self._rows[end:]]
+        if not beyond:
+            return BLANK
+        counts = {m: sum(row.mark == m for row in beyond) for m in _NAMES_OF_MARKS}
+        said = [f"{n} {_NAMES_OF_MARKS[mark]}" for mark, n in counts.items() if n]
+        role = next((mark for mark, n in counts.items() if n), "muted")
+        what = f": {', '.join(said)}" if said else ", calm"
+        return line((f"{'':{GUTTER}}{len(beyond)} more{what}", role))
 
     def _why_empty(self, y: int) -> Line:
         why = "nothing matches the filter" if self._records else self.empty
@@ -241,8 +266,10 @@ class LiveTable(Canvas):
             if field.name == self.sort:
                 title = field.title + (down if self.reverse else up)
                 spans.append((fit(title, width, right=field.right), "accent"))
+            elif self._heading and field is self._shown[0][0]:
+                spans.append((fit(self._heading, width), "header"))
             else:
-                spans.append((fit(field.title, width, right=field.right), "header"))
+                spans.append((field.heading(width), "header"))
             spans.append((" ", "header"))
         return Line(tuple(spans))
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII = "_.-=+*#@"
+_FULL = len(_BLOCKS) - 1
+UNKNOWN = -1
+"""The level of what is not known."""
+
+Levels = tuple[int, ...]
 
 
-def spark(values: Sequence[float | None], width: int, most: int, *, ascii: bool = False) -> str:
-    """Draw the latest `most` values in that many cells, the newest at the right end.
-
-    0 is the lowest step and has it for itself; what is not known leaves a gap.
-    """
-    if width < 1:
-        return ""
-    steps = _ASCII if ascii else _BLOCKS
-    latest = [*[None] * max(most - len(values), 0), *values[-most:]]
-    parts = [latest[n * most // width : (n + 1) * most // width] for n in range(width)]
-    tops = [max([v for v in part if v is not None], default=None) for part in parts]
-    top = max([v for v in tops if v is not None], default=0)
-    return "".join([" " if v is None else steps[_step(v, top, len(steps) - 1)] for v in tops])
+def levels(values: Sequence[float | None]) -> Levels:
+    """Return values as levels of 0 to 7; 0 is of nothing but 0."""
+    top = max([v for v in values if v is not None], default=0.0)
+    return tuple([UNKNOWN if v is None else _level(v, top) for v in values])
 
 
-def _step(value: float, top: float, steps: int) -> int:
-    return max(round(value / top * steps), 1) if value > 0 else 0
+def _level(value: float, top: float) -> int:
+    return max(round(value / top * _FULL), 1) if value > 0 else 0
+
+
+def drawn(levels: Levels, width: int, *, ascii: bool = False) -> str:
+    """Draw levels in that many cells, the newest at the right end; the unknown leaves a gap."""
+    steps, most = (_ASCII if ascii else _BLOCKS), len(levels)
+    if not most or width < 1:
+        return " " * width
+    firsts = [cell * most // width for cell in range(width + 1)]
+    tops = [max(levels[first : max(end, first + 1)]) for first, end in pairwise(firsts)]
+    return "".join([" " if top == UNKNOWN else steps[top] for top in tops])

@@ -55,6 +55,16 @@ def when(finding: Finding, now: float) -> str:
     return f"since {clock(begun)}, {ago(begun, now)}"
 
 
+def began(finding: Finding, now: float) -> str:
+    """Return when it began, for a column: "00:00:24  26 s ago", or from when to when it was."""
+    begun = finding.since
+    if finding.state is Progress.OVER:
+        return when(finding, now)
+    if begun is None:
+        return f"before {clock(finding.watched)}"
+    return f"{clock(begun)}  {ago(begun, now)}"
+
+
 def ago(wall: float, now: float) -> str:
     """Return "26 s ago". Both: Unix seconds."""
     return f"{_seconds(now - wall)} ago"
@@ -65,7 +75,7 @@ def briefly(finding: Finding) -> str:
     begun = finding.watched if finding.since is None else finding.since
     if finding.state is Progress.OVER and finding.until is not None:
         return f"{clock(begun)}-{clock(finding.until)}"
-    return f"{'since' if finding.since is not None else 'before'} {clock(begun)}"
+    return clock(begun) if finding.since is not None else f"before {clock(begun)}"
 
 
 def eased(finding: Finding) -> str:

@@ -20,7 +20,7 @@ def _links(**received: int) -> list[dict[str, Value]]:
 
 
 def _of(host: WatchedHost) -> dict[str, Vital]:
-    return {one.title: one for one in vitals(host.facts, (), 10)}
+    return {one.title: one for one in vitals(host.facts, (), 10.0, 10)}
 
 
 def test_the_first_reading_has_no_rate_and_the_second_has() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.support.stage import playing, settle, step, text
-from tui.widgets.spark import spark
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
 WIDE = ("Packets in", "Dropped", "Connects", "Failed", "Retransmits", "Failing calls")
@@ -60,12 +59,3 @@ async def test_the_past_has_the_numbers_of_then() -> None:
         first, second = _strip(app)
         assert "14." in first
         assert second.startswith("  Dropped")
-
-
-def test_a_history_is_as_high_as_its_greatest_and_has_gaps() -> None:
-    assert spark([0, 1, 2, 4], 4, 4) == "▁▃▅█"
-    assert spark([0, 0], 2, 2) == "▁▁", "nothing happened, which was counted"
-    assert spark([None, 3], 4, 4) == "   █", "what was not watched is not nothing"
-    assert spark([0.001, 4], 2, 2)[0] == "▂", "little is not nothing"
-    assert spark([1, 2], 2, 2, ascii=True) == "+@"
-    assert spark([1], 0, 4) == ""

@@ -8,7 +8,7 @@ import pytest
 
 from probes.units import Unit
 from tui.table.lines import Line, width_of
-from tui.widgets.graph import GUTTER, Graph, graph, room_of, spark
+from tui.widgets.graph import GUTTER, Graph, graph, room_of
 from tui.widgets.scale import scale_for
 from tui.widgets.time_axis import BeganAt, time_axis
 
@@ -73,12 +73,6 @@ def test_without_a_reading_it_says_so() -> None:
     lines = _texts(graph(Graph([None] * 50, 120, Unit.COUNT), 60, 6))
     assert any("no readings yet" in text for text in lines)
     assert len(lines) == 6
-
-
-def test_a_spark_has_two_values_a_cell_and_one_in_ascii() -> None:
-    assert len(spark([1.0] * 9, 12)) == len(spark([1.0] * 9, 12, ascii=True)) == 12
-    assert spark([1000.0, 0.001, 0.0, None], 4, ascii=True) == "|.  "
-    assert spark([8.0], 3) == "  ⢸"
 
 
 # -- the scale --------------------------------------------------------------------------------

@@ -286,7 +286,7 @@ def _busiest(view: View) -> Busiest | None:
     if drops.kernel is None:
         why += ", drops are not visible"
     now = f"{units.show(rate, Unit.BYTES, bits=view.bits)}/s"
-    return Busiest(record, _RECEIVED, name, rate, now, why)
+    return Busiest(record, f"{name} busiest interface", _RECEIVED, name, rate, now, why)
 
 
 def _sum(*rates: float | None) -> float | None:

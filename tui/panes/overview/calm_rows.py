@@ -9,7 +9,7 @@ from probes.model import State, Status, Value
 from tui.panes import panes
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
-from tui.table.fields import TableRow
+from tui.table.fields import TableRow, label
 from tui.toolkit.pane import Busiest, Pane
 
 _WAITING = "waiting for the first numbers..."
@@ -60,14 +60,14 @@ def _busiest_row(view: View, pane: Pane, found: Busiest) -> OverviewRow:
     usual = view.usual(found.figure, found.key)
     text = amount(view, usual, found.figure.unit)
     cells = values(
-        what=f"{pane.title}: {found.record.name}",
+        what=label(found.what),
         where=pane.title,
         now=found.amount,
         now_text=found.now,
         usual=usual,
         usual_text=text,
         why=found.why,
-        history=history(view, found.figure, found.key),
+        **history(view, found.figure, found.key),
     )
     lead = pane.name, (found.record.key,)
     record = TableRow(pane.name, f"{pane.title} {found.record.name}", cells, leads=lead)

@@ -62,10 +62,10 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
         "what": label(head.what),
         "where": titles.get(head.pane, ""),
         "since": finding.since or 0.0,
-        "since_text": words.when(finding, view.wall),
+        "since_text": words.began(finding, view.wall),
         "since_brief": words.briefly(finding),
         "why": label(_why(view, finding)),
-        "history": history(view, head.figure, head.key),
+        **history(view, head.figure, head.key),
         "role": "muted" if finding.state is Progress.OVER else mark(finding),
     }
     if finding.state is not Progress.OVER:

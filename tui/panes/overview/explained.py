@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from probes import units
 from probes.analysis.cases import words
-from probes.analysis.cases.claim import Gravity
+from probes.analysis.cases.claim import Gravity, Who
 from probes.analysis.cases.finding import Finding, Progress
 from tui.session.view import View
 from tui.table.fields import label
@@ -36,6 +37,24 @@ def explained(view: View, finding: Finding, width: int) -> list[Line]:
     )
     lines = [text for title, texts in parts for text in _part(title, texts, width)]
     return [*lines, *_drawn(view, finding, width)]
+
+
+def belonging(view: View, finding: Finding, width: int) -> list[Line]:
+    """Return who takes part, what follows from it, what was counted and what to do next."""
+    case = finding.case
+    parts: Sequence[tuple[str, Iterable[str]]] = (
+        ("who", [_rated(who) for who in case.who]),
+        ("also", [claim.what for claim in case.others]),
+        ("counted", [evidence.text.rstrip(".") for evidence in case.evidence if evidence.text]),
+        ("knobs", [words.knob(name, view.knob(name)) for name in case.knobs]),
+        ("next", case.next),
+    )
+    lines = [text for title, texts in parts for text in _part(title, texts, width)]
+    return [text for text in lines if text is not BLANK]
+
+
+def _rated(who: Who) -> str:
+    return f"{words.name(who)}  {units.count(who.rate)}/s" if who.rate else words.name(who)
 
 
 def _drawn(view: View, finding: Finding, width: int) -> Iterator[Line]:

@@ -11,16 +11,15 @@ from probes.model import Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import TableRow
-from tui.widgets.graph import spark
+from tui.toolkit.history_line import history_line
+from tui.widgets.spark import drawn
 
-_SPARK = 120
-"""Cells of a history in a row; as many as there is space for are shown."""
 _NOTHING_A_SECOND = 0.05
 """What is less is called 0."""
 _NOTHING: Mapping[str, Value] = {
     "what": "-", "where": "", "share": None, "share_text": "", "now": None, "now_text": "",
     "usual": None, "usual_text": "", "since": None, "since_text": "", "since_brief": "", "why": "",
-    "history": "",
+    "history": (), "ascii": 0,
 }  # fmt: skip
 
 
@@ -43,12 +42,16 @@ def values(**known: Value) -> dict[str, Value]:
     return {**_NOTHING, **known}
 
 
-def history(view: View, figure: Figure | None, key: Hashable) -> str:
-    """Return a history as one line, newest at the right."""
-    if figure is None:
-        return ""
-    series = view.series(figure, key, 2 * _SPARK)
-    return spark(series, _SPARK, ascii=view.ascii)
+def history(view: View, figure: Figure | None, key: Hashable) -> dict[str, Value]:
+    """Return the values that a history is drawn from."""
+    return {"history": history_line(view, figure, key), "ascii": int(view.ascii)}
+
+
+def draw_history(record: TableRow, width: int) -> str:
+    """Draw a history in so many cells, newest at the right."""
+    found = record.values["history"]
+    past = found if isinstance(found, tuple) else ()
+    return drawn(past, width, ascii=bool(record.number("ascii")))
 
 
 def amount(view: View, value: float | None, unit: Unit) -> str:

@@ -10,12 +10,17 @@ from probes.analysis.cases.finding import Progress
 from probes.units import Unit
 from tui.panes.overview import calm_rows, case_rows
 from tui.panes.overview.explained import explained
-from tui.panes.overview.overview_row import OverviewRow
+from tui.panes.overview.overview_row import OverviewRow, draw_history
+from tui.panes.overview.selected import drawn
+from tui.panes.overview.timeline import timeline
 from tui.session.view import Event, View, clock
 from tui.table.fields import SIGNS, Field, TableRow, label
-from tui.table.lines import BLANK, Line, beside, fit, line, wrap
-from tui.toolkit.graphs import Subject, graph_lines
+from tui.table.lines import BLANK, Line, fit, line, wrap
+from tui.toolkit.history_line import BACK
 from tui.toolkit.pane import EVERY, Pane, Trouble
+
+WRONG, CALM = "What is wrong", "Busiest and slowest"
+"""What the rows are, as their heading says: cases among them, or none."""
 
 
 def _shown(view: View) -> list[OverviewRow]:
@@ -31,6 +36,10 @@ def _all(view: View) -> list[OverviewRow]:
 
 def _records(view: View) -> list[TableRow]:
     return [one.at(place) for place, one in enumerate(_shown(view), 1)]
+
+
+def _heading(view: View) -> str:
+    return WRONG if case_rows.listed(view) else CALM
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -51,37 +60,22 @@ def _summary(view: View) -> tuple[str, str] | None:
     return (label(f"{words.unread(blind[0])}{more}"), "warn") if blind else None
 
 
-def _draw(view: View, width: int, height: int) -> list[Line]:
-    """Draw the history of the first rows as graphs, two abreast."""
-    found = [one for one in _shown(view) if one.figure is not None]
-    rows = max(min(height // 3, -(-len(found) // 2)), 1)
-    each, lines = height // rows, list[Line]()
-    for at in range(0, min(len(found), 2 * rows), 2):
-        blocks = [_block(view, one, width // 2 - 2, each) for one in found[at : at + 2]]
-        lines += beside(blocks[0], blocks[1] if len(blocks) > 1 else [BLANK], width // 2)
-    return lines
-
-
-def _block(view: View, one: OverviewRow, width: int, height: int) -> list[Line]:
-    """Draw a row: its name, what is counted, how much, and its history below."""
-    record, figure = one.record, one.figure
-    if figure is None:
-        return [BLANK]
-    since = record.values["since"] if record.mark else None
-    begun = since if isinstance(since, float) else None
-    subject = Subject(figure, one.key, record.text("what"), record.mark, begun)
-    drawn = graph_lines(view, subject, width - 1, height)
-    return [Line(((" ", ""), *text.spans)) for text in drawn]
+def _draw(view: View, record: TableRow | None, width: int, height: int) -> list[Line]:
+    """Draw the selected row large."""
+    rows = _shown(view)
+    row = next((one for one in rows if record and one.record.key == record.key), None)
+    return drawn(view, row, width, height) if row is not None else [BLANK]
 
 
 def _below(view: View, width: int, height: int) -> list[Line]:
-    """List the latest events, newest first: cases that began and ended, and changes of hooks."""
+    """Return the timeline, then the latest events: cases that began and ended, changes of hooks."""
     said = [*_turns(view), *view.events]
     said.sort(key=lambda e: -e.wall)
-    return [
+    events = [
         line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12).rstrip(), e.role))
-        for e in said[:height]
+        for e in said[: height - 1]
     ]
+    return [timeline(view, width), *events]
 
 
 def _turns(view: View) -> Iterator[Event]:
@@ -107,7 +101,7 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
     muted = lambda _: "muted"  # noqa: E731 # it is no more than that
     return (
         Field("place", "#", Unit.NUMBER, 0, 9, help="the gravest first, then the calm ones"),
-        Field("what", "What", Unit.TEXT, 26, 0, 58, "what is wrong; else the busiest or slowest",
+        Field("what", WRONG, Unit.TEXT, 26, 0, 46, "what is wrong; else the busiest or slowest",
               _role),
         Field("where", "Pane", Unit.TEXT, 0, 9, help="the pane that Enter goes to"),
         Field("share", "Share", Unit.PERCENT, 6, 0,
@@ -118,13 +112,13 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
         Field("usual", "Usual", Unit.COUNT, 8, 4,
               help="the median of the last 15 minutes, unusual values excluded",
               colour=muted, write=lambda r: r.text("usual_text")),
-        Field("since", "Since", Unit.COUNT, 18, 0, 25,
-              "since when it is so; easing: how much it was, and is; or from when to when it was",
+        Field("since", "Began", Unit.COUNT, 18, 0, 24,
+              "when it began; easing: how much it was, and is; or from when to when it was",
               _role, lambda r: r.text("since_text"), lambda r: r.text("since_brief"), left=True),
         Field("why", "Why, and by whom", Unit.TEXT, 90, 0, 200,
               "who takes part, and what was counted", under=True),
-        Field("history", "History", Unit.TEXT, 8, 5, 60, "newest at the right",
-              colour=lambda r: "graph2" if r.mark else "graph1", newest=True),
+        Field("history", BACK, Unit.TEXT, 16, 5, 40, "the last two minutes of what Now counts",
+              colour=lambda r: r.mark or "graph1", drawn=draw_history, ends="now"),
     )  # fmt: skip
 
 
@@ -142,10 +136,11 @@ PANE = Pane(
     detail=_detail,
     summary=_summary,
     below=_below,
-    below_title="Recent events",
     leads=lambda record: record.leads,
     case=case_rows.case_of,
     draw=_draw,
     wants=judgement.wants,
     vitals=True,
+    heading=_heading,
+    says_beyond=True,
 )
