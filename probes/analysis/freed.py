@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 from probes.analysis.classes import is_lost, is_ordinary
 from probes.analysis.drop_stages import function_of, stage_of
@@ -36,13 +36,6 @@ class DropsOfReason(NamedTuple):
     layer: str
 
 
-class Drop(NamedTuple):
-    """One of the kernel's drop reasons for an interface: a rate, and the row behind it."""
-
-    rate: float
-    row: SnapshotRow
-
-
 class Loss(NamedTuple):
     """Packets that are lost at an interface for one reason.
 
@@ -65,8 +58,8 @@ MOST_LOSSES, MOST_ROWS, ALL_ROWS = 32, 8, 32
 ByInterface = Mapping[str, Sequence[DropsOfReason]]
 
 
-class _DropKind(NamedTuple):
-    """Whether somebody waited for such packets, or nobody did; neither: they are not counted."""
+class DropKind(NamedTuple):
+    """The kind of a row: somebody waited for such packets, or nobody did; neither: no packets."""
 
     lost: bool
     ordinary: bool
@@ -74,13 +67,13 @@ class _DropKind(NamedTuple):
 
 
 @lru_cache(4096)
-def _kind_of(reason: str, location: str, trait: Value, counts: Value) -> _DropKind:
+def _kind_of(reason: str, location: str, trait: Value, counts: Value) -> DropKind:
     values = {"reason": reason, "location": location, "trait": trait, "counts": counts}
     layer = _LAYERS.get(stage_of(reason, function_of(location)), "")
-    return _DropKind(is_lost(values), is_ordinary(values), layer)
+    return DropKind(is_lost(values), is_ordinary(values), layer)
 
 
-def _kind(row: SnapshotRow) -> _DropKind:
+def kind_of(row: SnapshotRow) -> DropKind:
     known = row.stored
     return _kind_of(
         str(known["reason"]), str(known["location"]), known.get("trait"), known.get("counts")
@@ -118,7 +111,7 @@ def _of_few(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
     lost: dict[str, list[DropsOfReason]] = {}
     ordinary: dict[str, list[DropsOfReason]] = {}
     for row in rows:
-        kind = _kind(row)
+        kind = kind_of(row)
         if kind.lost or kind.ordinary:
             into = lost if kind.lost else ordinary
             one = DropsOfReason(
@@ -132,7 +125,7 @@ def _of_few(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
 
 def _of_many(rows: ManyRows) -> tuple[ByInterface, ByInterface]:
     """Return the same, with the rows of one reason or layer as one."""
-    group, kinds = rows.once(_kinds_of)
+    group, kinds = rows.once(kinds_of)
     numbers: dict[tuple[bool, str, str, str], int] = {}
     into = []
     for interface, reason, _, kind in kinds:
@@ -161,10 +154,10 @@ class _Kinds(NamedTuple):
     interface: Value
     reason: str
     place: str
-    kind: _DropKind
+    kind: DropKind
 
 
-def _kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[_Kinds]]:
+def kinds_of(rows: ManyRows) -> tuple[np.ndarray, list[_Kinds]]:
     """Return each row's number, and what is behind each number."""
     columns = ("interface", *_KIND)
     group, begin = grouped(rows, _LEXICON, *columns)
@@ -190,7 +183,7 @@ def losses(rows: Sequence[SnapshotRow]) -> Sequence[Loss]:
         return rows.once(_many_losses)
     found: dict[_LossKey, list[SnapshotRow]] = {}
     for row in rows:
-        if row.rates.get("packets") and (kind := _kind(row)).lost:
+        if row.rates.get("packets") and (kind := kind_of(row)).lost:
             at = place_of(row.stored["interface"]), str(row.stored["reason"])
             place = function_of(str(row.stored["location"]))
             found.setdefault((*at, place, kind.layer), []).append(row)
@@ -207,7 +200,7 @@ def rows_of_places(rows: Sequence[SnapshotRow], places: Collection[str]) -> list
     """Return the rows whose function, or counter, is one of these."""
     if not isinstance(rows, ManyRows):
         return [row for row in rows if row.stored["location"] in places]
-    group, kinds = rows.once(_kinds_of)
+    group, kinds = rows.once(kinds_of)
     wanted = np.array([one.place in places for one in kinds], bool)
     return [rows[at] for at in np.flatnonzero(wanted[group]).tolist()] if wanted.any() else []
 
@@ -226,7 +219,7 @@ def _first(rows: Sequence[SnapshotRow], most: int) -> Sequence[SnapshotRow]:
 
 
 def _many_losses(rows: ManyRows) -> Sequence[Loss]:
-    group, kinds = rows.once(_kinds_of)
+    group, kinds = rows.once(kinds_of)
     rates = rows.per_s("packets")
     numbers: dict[_LossKey, int] = {}
     into = [
@@ -252,52 +245,3 @@ def _many_losses(rows: ManyRows) -> Sequence[Loss]:
 
 def _loss(key: _LossKey, rate: float, number: int, rows: Sequence[SnapshotRow]) -> Loss:
     return Loss(*key, rate, number, rows)
-
-
-# -- row by row, for a detail ------------------------------------------------------------------
-
-
-def drops_at(rows: Sequence[SnapshotRow], interface: str) -> tuple[Sequence[Drop], Sequence[Drop]]:
-    """Return the rows of an interface that are lost, and those freed as a matter of course.
-
-    The greatest rates come first.
-    """
-    if isinstance(rows, ManyRows):
-        return _many_at(rows, interface)
-    here = [row for row in rows if place_of(row.stored["interface"]) == interface]
-    here.sort(key=lambda row: -row.rate("packets"))
-    drops = [(Drop(row.rate("packets"), row), _kind(row)) for row in here]
-    return [d for d, kind in drops if kind.lost], [d for d, kind in drops if kind.ordinary]
-
-
-def _many_at(rows: ManyRows, interface: str) -> tuple[Sequence[Drop], Sequence[Drop]]:
-    group, kinds = rows.once(_kinds_of)
-    order = np.argsort(-rows.per_s("packets"), kind="stable")
-    here = [place_of(one.interface) == interface for one in kinds]
-    lost = np.array([at and one.kind.lost for at, one in zip(here, kinds, strict=True)])
-    freely = np.array([at and one.kind.ordinary for at, one in zip(here, kinds, strict=True)])
-    found = [order[wanted[group][order]].tolist() for wanted in (lost, freely)]
-    return _DropList(rows, found[0]), _DropList(rows, found[1])
-
-
-class _DropList(Sequence[Drop]):
-    """Drops at some places, made where they are asked for."""
-
-    def __init__(self, rows: ManyRows, places: list[int]) -> None:
-        self._rows, self._places = rows, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, n: int) -> Drop: ...
-    @overload
-    def __getitem__(self, n: slice) -> list[Drop]: ...
-    def __getitem__(self, n: int | slice) -> Drop | list[Drop]:
-        if isinstance(n, slice):
-            return [self[one] for one in range(len(self))[n]]
-        row = self._rows[self._places[n]]
-        return Drop(row.rate("packets"), row)
-
-    def __iter__(self) -> Iterator[Drop]:
-        return map(self.__getitem__, range(len(self)))

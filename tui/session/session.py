@@ -121,11 +121,12 @@ class Session:
 
     def show(self, place: int) -> None:
         """Show another host, live. place: from 0."""
-        bits, span = self.live.bits, self.live.span
+        before = self.live
         self.here = self.stations[place]
         self.view = self.live
-        self.use_bits(bits)
-        self.use_span(span)
+        self.use_bits(before.bits)
+        self.use_span(before.span)
+        self.unfold(before.unfolded)
 
     def unfollowed(self) -> list[tuple[Collector, str]]:
         """Return the hooks, with their collectors, that were not returned before.
@@ -189,6 +190,10 @@ class Session:
         """Show so many seconds in graphs."""
         self.live.span = seconds
 
+    def unfold(self, unfolded: bool) -> None:
+        """Show also what is little or ordinary, or not."""
+        self.live.unfolded = unfolded
+
     def use_interval(self, seconds: float) -> None:
         """Set the interval, in seconds."""
         self.source.interval = seconds
@@ -209,8 +214,9 @@ class Session:
             view.entries = self._entries
 
     def be_about(self, about: str) -> None:
-        """Set what an inner pane is about in the view, and use the live view's units and span."""
-        self.view.bits, self.view.span, self.view.about = self.live.bits, self.live.span, about
+        """Set what an inner pane is about in the view, and show it as the live view is shown."""
+        view, live = self.view, self.live
+        view.about, view.bits, view.span, view.unfolded = about, live.bits, live.span, live.unfolded
 
     # Recording
 

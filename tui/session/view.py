@@ -55,8 +55,9 @@ class View(Facts):
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
-    about. span: the seconds that graphs show. log: the cases of the last minutes. entries: what is
-    ordinary here. knob: reads a kernel parameter of that host.
+    about. span: the seconds that graphs show. unfolded: also what is little or ordinary is shown.
+    log: the cases of the last minutes. entries: what is ordinary here. knob: reads a kernel
+    parameter of that host.
     """
 
     events: Sequence[Event] = ()
@@ -64,6 +65,7 @@ class View(Facts):
     bits: bool = False
     ascii: bool = False
     span: float = SPANS[0]
+    unfolded: bool = False
     about: str = ""
     log: CaseLog = field(default_factory=new_log)
     entries: tuple[OrdinaryEntry, ...] = ()
@@ -87,7 +89,15 @@ class View(Facts):
 
     def stamp(self) -> tuple[object, ...]:
         """Return what answers depend on."""
-        return *Facts.stamp(self), self.about, self.bits, self.ascii, self.span, self.entries
+        return (
+            *Facts.stamp(self),
+            self.about,
+            self.bits,
+            self.ascii,
+            self.span,
+            self.unfolded,
+            self.entries,
+        )
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""

@@ -80,6 +80,18 @@ def wrap(text: str, width: int) -> Iterator[str]:
         yield row
 
 
+def wrap_parts(parts: Iterable[str], width: int) -> Iterator[str]:
+    """Yield parts in lines of at most that many cells, three spaces apart; none is broken."""
+    row = ""
+    for part in parts:
+        if row and width_of(row) + 3 + width_of(part) > width:
+            yield row
+            row = ""
+        row = f"{row}   {part}" if row else part
+    if row:
+        yield row
+
+
 def changes(old: Line, new: Line, width: int) -> list[tuple[int, int]]:
     """Return where two lines differ, as (first cell, cells); near differences are joined.
 

@@ -10,7 +10,7 @@ from probes.model import Hook, HookId, Kind
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import TableRow, label, rate_of
-from tui.table.lines import BLANK, Line, fit, line, wrap
+from tui.table.lines import BLANK, Line, fit, line, width_of, wrap
 from tui.toolkit.graphs import Subject, graph_lines
 from tui.toolkit.pane import Pane
 from tui.widgets.heat_map import heat_map
@@ -19,6 +19,14 @@ from tui.widgets.histogram import histogram
 
 def heading(text: str) -> list[Line]:
     return [BLANK, line((text, "accent"))]
+
+
+def ruled(text: str, width: int, *, ascii: bool = False) -> Line:
+    """Return a heading that is a line of so many cells: "─ Programs ──────"."""
+    rule = "-" if ascii else "─"
+    text = text if width_of(text) <= width - 4 else fit(text, max(width - 4, 1))
+    left = max(width - 4 - width_of(text), 0)
+    return line((f" {rule} ", "muted"), (text, "accent"), (f" {rule * left}", "muted"))
 
 
 def counters(hook: Hook, record: TableRow, bits: bool) -> list[Line]:

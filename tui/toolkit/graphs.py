@@ -6,8 +6,10 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.anomaly import unusual
+from probes.analysis.anomaly import Threshold, unusual
 from probes.analysis.history import Figure
+from probes.analysis.time_columns import Curve
+from probes.units import Unit
 from tui.session.view import View, clock
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of
@@ -32,25 +34,43 @@ class Subject(NamedTuple):
     since: float | None = None
 
 
+class Title(NamedTuple):
+    """A title's words. name, mark: the row's. counted: what is drawn, "drops/s"."""
+
+    name: str
+    counted: str
+    unit: Unit
+    mark: str = ""
+
+
 def graph_lines(view: View, subject: Subject, width: int, height: int) -> list[Line]:
     """Draw a title and below it the graph, in so many cells and lines."""
     figure, since = subject.figure, _since(view, subject)
     curve = view.curve(figure, subject.key, view.span, room_of(width))
     usual = _usual(view, subject, since)
-    bad = [_is_bad(value, usual, figure) for value in curve.columns]
+    text = Title(subject.name, figure.title, figure.unit, subject.mark)
+    return titled_graph(view, text, curve, usual, figure.rule, since, width, height)
+
+
+def titled_graph(
+    view: View, title: Title, curve: Curve, usual: float | None, rule: Threshold | None,
+    since: float | None, width: int, height: int,
+) -> list[Line]:  # fmt: skip
+    """Draw the same of a curve that is made already. since: Unix seconds in which it began."""
+    bad = [_is_bad(value, usual, rule) for value in curve.columns]
     onset = None
     if since is not None:
-        onset = BeganAt(max(view.wall - since, 0.0), clock(since), subject.mark or "warn")
-    role = _ROLES.get(subject.mark, "graph2")
+        onset = BeganAt(max(view.wall - since, 0.0), clock(since), title.mark or "warn")
+    role = _ROLES.get(title.mark, "graph2")
     shown = Graph(
-        curve.columns, curve.seconds, figure.unit, usual, bad, role, onset, view.bits
+        curve.columns, curve.seconds, title.unit, usual, bad, role, onset, view.bits
     )  # fmt: skip
-    title = _title(view, subject, curve.now, usual, width)
-    return [title, *graph(shown, width, height - 1, ascii=view.ascii)]
+    head = _title(view, title, curve.now, usual, _is_bad(curve.now, usual, rule), width)
+    return [head, *graph(shown, width, height - 1, ascii=view.ascii)]
 
 
-def _is_bad(value: float | None, usual: float | None, figure: Figure) -> bool:
-    return value is not None and figure.rule is not None and unusual(value, usual, figure.rule)
+def _is_bad(value: float | None, usual: float | None, rule: Threshold | None) -> bool:
+    return value is not None and rule is not None and unusual(value, usual, rule)
 
 
 def _since(view: View, subject: Subject) -> float | None:
@@ -67,19 +87,18 @@ def _usual(view: View, subject: Subject, since: float | None) -> float | None:
 
 
 def _title(
-    view: View, subject: Subject, now: float | None, usual: float | None, width: int
+    view: View, title: Title, now: float | None, usual: float | None, is_bad: bool, width: int
 ) -> Line:
     """Return "─ eth1 drops/s ── now 7.8k ── usual 0 ──"; without the usual if space is short."""
-    unit, rule = subject.figure.unit, "-" if view.ascii else "─"
-    is_bad = _is_bad(now, usual, subject.figure)
+    unit, rule = title.unit, "-" if view.ascii else "─"
     said = units.show(usual, unit, bits=view.bits) if usual is not None else "unknown"
     after: list[Span] = [
-        (f" {subject.figure.title} ", ""),
+        (f" {title.counted} ", ""),
         (f"{rule * 2} ", "muted"),
-        (f"now {units.show(now, unit, bits=view.bits)} ", (subject.mark or "warn") * is_bad),
+        (f"now {units.show(now, unit, bits=view.bits)} ", (title.mark or "warn") * is_bad),
         (f"{rule * 2} usual {said} ", "muted"),
     ]
-    name, least = label(subject.name), min(width_of(label(subject.name)), _LEAST_NAME)
+    name, least = label(title.name), min(width_of(label(title.name)), _LEAST_NAME)
     room = width - 2 - sum(len(text) for text, _ in after)
     if room < least:
         room += len(after.pop()[0])

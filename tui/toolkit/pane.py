@@ -58,10 +58,11 @@ class Pane:
     busiest: its row for the overview while it has no case: what is wrong is told by cases.
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
-    case: that which a row is about. draw: drawn of the selected row instead of the figures'
-    graphs, for a width and height. wants: what to attach now, while it is shown. vitals: the
-    host's are shown above it. heading: the first column's title now. says_beyond: a line says how
-    many rows have no room.
+    case: that which a row is about. folds: the modes ("pane", "detail") in which it leaves out what
+    is little or ordinary, unless `view.unfolded`. draw: drawn of the selected row instead of the
+    figures' graphs, for a width and height. wants: what to attach now, while it is shown. vitals:
+    the host's are shown above it. heading: the first column's title now. says_beyond: a line says
+    how many rows have no room.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
@@ -98,6 +99,7 @@ class Pane:
     calm: str = ""
     leads: Callable[[TableRow], tuple[str, Sequence[object]] | None] | None = None
     case: Callable[[View, TableRow], Case | None] | None = None
+    folds: frozenset[str] = frozenset()
     draw: Callable[[View, TableRow | None, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None
     vitals: bool = False

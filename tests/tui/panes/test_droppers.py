@@ -6,7 +6,8 @@ import pytest
 
 from probes.analysis import snapshot
 from probes.analysis.droppers import Droppers
-from probes.analysis.freed import drops_at, freed
+from probes.analysis.freed import freed
+from probes.analysis.freed_here import reasons_at
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
@@ -49,9 +50,16 @@ def test_many_rows_have_the_drops_of_few(monkeypatch: pytest.MonkeyPatch) -> Non
     interfaces = found[0].keys() | found[1].keys()
     assert len(interfaces) > 3
     for name in interfaces:
-        assert [list(d) for d in drops_at(many.rows, name)] == [
-            list(d) for d in drops_at(few.rows, name)
-        ]
+        told, plain = (
+            {(o.reason, o.function, o.lost): o for o in reasons_at(rows, name)}
+            for rows in (many.rows, few.rows)
+        )
+        assert told.keys() == plain.keys()
+        for key, one in told.items():
+            same = plain[key]
+            assert (one.total, one.number) == (same.total, same.number)
+            assert one.rate == pytest.approx(same.rate)
+            assert [r.rate("packets") for r in one.rows] == [r.rate("packets") for r in same.rows]
     for ask in (pane.trouble, pane.records):  # type: ignore[misc]
         assert ask(views.columns) == ask(views.rows)
     assert pane.trouble(views.columns) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -84,32 +85,48 @@ async def test_enter_shows_the_funnel_and_everybodys_programs_in_order() -> None
     async with playing(size=(120, 60)) as (app, pilot):
         await _press(pilot, "enter")
         shown = text(app)
-        lines = shown.splitlines()
-        at = [next(i for i, row in enumerate(lines) if f" {name} " in row[:16]) for name in (
+        lines = shown.splitlines()[4:]
+        at = [next(i for i, row in enumerate(lines) if f" {name} " in row[:19]) for name in (
             "NIC", "XDP", "TC ingress", "stack", "socket", "TC egress", "qdisc", "wire"
         )]  # fmt: skip
-        first = next(i for i, row in enumerate(lines) if "Packet path" in row)
-        stages = [n for n in at if n > first]
-        assert stages == sorted(stages)
-        assert any("! XDP" in row and "xdp_filter#412" in row for row in lines)
-        assert any("! socket" in row and "SOCKET_RCVBUFF" in row for row in lines)
-        order = [
-            shown.index(p) for p in ("xdp_filter#412  seen", "tag_tenant#431", "police_syslog")
-        ]
+        assert at == sorted(at)
+        assert any("!     XDP" in row and "xdp_filter#412" in row for row in lines)
+        assert any("!     socket" in row and "SOCKET_RCVBUFF udp:514" in row for row in lines)
+        below = shown[shown.index("─ Programs") :]
+        order = [below.index(p) for p in ("xdp_filter#412", "tag_tenant#431", "police_syslog")]
         assert order == sorted(order)
-        assert "seen by fexit" in shown
-        assert "seen by run count" in shown
-        assert "it was loaded without BTF" in shown
-        assert "udp:514" in shown
+        assert "receive buffer of udp:514 is full" in shown
+        assert "runs: no BTF" in below
+        await _press(pilot, "X")
+        assert "it was loaded without BTF" in text(app)
+
+
+async def test_the_bar_of_a_stage_is_what_comes_and_its_shaded_part_what_is_lost() -> None:
+    """At any width that has one; the numbers are the same."""
+    for width in (80, 100, 120, 200):
+        async with playing(size=(width, 40)) as (app, pilot):
+            await _press(pilot, "enter")
+            rows = text(app).splitlines()
+            nic, xdp, behind = (
+                next(r for r in rows if re.search(f" {name} .*█", r))
+                for name in ("NIC", "XDP", "TC(?: ingress)?")
+            )
+            assert nic.count("█") == xdp.count("█") + xdp.count("▒")
+            assert xdp.count("█") == behind.count("█")
+            assert 0.25 < xdp.count("▒") / nic.count("█") < 0.4
+            assert re.search(r"20\.8k .* 6\.6k .* 122k", xdp)
 
 
 async def test_under_a_reason_stands_what_it_means() -> None:
-    """Its class and a sentence, once for all places of it."""
+    """A clause with its port and who holds it; with X the sentence."""
     async with playing(size=(120, 80)) as (app, pilot):
         await _press(pilot, "enter")
         shown = text(app)
-        assert shown.count("harm: The receive buffer of the socket was full.") == 1
-        assert shown.index("SOCKET_RCVBUFF") < shown.index("harm: The receive buffer")
+        row = next(r for r in shown.splitlines() if "receive buffer of udp:514 is full" in r)
+        assert "rsyslogd[811]" in row
+        assert "The receive buffer of the socket was full." not in shown
+        await _press(pilot, "X")
+        assert text(app).count("udp:514: The receive buffer of the socket was full.") == 1
 
 
 async def test_the_stages_of_the_funnel_add_up() -> None:
@@ -118,8 +135,9 @@ async def test_the_stages_of_the_funnel_add_up() -> None:
         record = app.table.record
         assert record is not None
         await _press(pilot, "enter")
-        row = next(r for r in text(app).splitlines() if "total lost" in r)
-        lost = float(row.split()[3].removesuffix("k")) * 1000
+        row = next(r for r in text(app).splitlines() if "!     all" in r)
+        lost = float(row.split()[2].removesuffix("k")) * 1000
+        assert f"eth1 lost/s ── now {row.split()[2]} " in text(app)
         known = sum(record.number(n) for n in ("programs", "drops", "link"))
         assert lost == pytest.approx(known, rel=0.05)
 
@@ -169,7 +187,7 @@ async def test_escape_from_the_sources_goes_back_to_the_detail_they_were_opened_
         await step(pilot, 3)
         assert "top sources" in text(app) or "sources," in text(app)
         await _press(pilot, "escape")
-        assert "Packet path" in text(app)
+        assert "Why the kernel dropped" in text(app)
         await _press(pilot, "escape")
         assert app.table.record is not None
         assert app.table.record.name == "eth1"

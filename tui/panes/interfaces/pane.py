@@ -2,115 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.anomaly import CALM, Verdict
 from probes.analysis.cases.at_interfaces import at_interfaces, weight
 from probes.analysis.cases.claim import Claim, Gravity
-from probes.analysis.droppers import ELSEWHERE, HOOKS, Droppers, Drops, by_interface, droppers
-from probes.analysis.freed import freed
-from probes.analysis.history import Figure
+from probes.analysis.droppers import ELSEWHERE, HOOKS, Droppers, Drops, droppers
 from probes.analysis.many import near
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW, np
 from probes.columns.cells import Cells, cells_of
 from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
-from tui.panes.interfaces.packet_path import programs, reasons, way
+from tui.panes.interfaces.belonging import belongs
+from tui.panes.interfaces.figures import (
+    COUNTERS,
+    KERNEL,
+    LINK,
+    MISSED,
+    PACKETS_IN,
+    RECEIVED,
+    SENT,
+    TC,
+    WATCHED,
+    XDP,
+)
+from tui.panes.interfaces.packet_path import packet_path
+from tui.panes.interfaces.path_graphs import came_in, is_abreast
+from tui.panes.interfaces.path_programs import programs
+from tui.panes.interfaces.path_reasons import reasons
 from tui.session.drop_rules import Offer
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, values_of
-from tui.table.lines import Line, line
+from tui.table.lines import BLANK, Line, line, wrap_parts
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
-from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field, worst
-from tui.toolkit.detail import counters, graphs, heading, pairs
+from tui.toolkit.detail import counters, figure_lines, graphs, heading, pairs
 from tui.toolkit.pane import Busiest, Pane, Trouble
-
-WARN, BAD = 10.0, 100.0
-"""Dropped packets a second that are compared with the usual, and that are unusual at once."""
 
 _NOT_HERE = "in another network namespace, or at no interface: only drops are visible"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
-
-
 _OURS = ("xdp", "tc-ingress", "tc-egress")
-_COUNTERS = ("rx_dropped", "tx_dropped", "rx_missed")
-
-
-def _rates(column: str) -> Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]:
-    return partial(_of_rows, column)
-
-
-def _of_rows(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {str(r["interface"]): r.rates[column] for s in snapshots for r in s.rows}
-
-
-def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    sums: dict[Hashable, float | None] = {}
-    for snapshot in snapshots:
-        for name, found in freed(snapshot.rows)[0].items():
-            sums[name] = (sums.get(name) or 0) + sum([d.rate for d in found if not d.layer])
-    return sums
-
-
-def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    by = by_interface([r for s in snapshots for r in s.rows])
-    return {
-        name: _sum(*(row.rates[verdict] for row in rows for verdict in ("drop", "aborted")))
-        for name, rows in by.items()
-    }
-
-
-def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        str(r["interface"]): _sum(*(r.rates[c] for c in _COUNTERS))
-        for s in snapshots
-        for r in s.rows
-    }
-
-
-def _bytes(way: str) -> Figure:
-    values = _rates(f"{way}_bytes")
-    name = f"interface-{way}"
-    return Figure(name, way.upper(), Unit.BYTES, "interfaces", values, named_by="interfaces")
-
-
-_RECEIVED = _bytes("rx")
-_RULE = Threshold(WARN, alarm=BAD)
-_KERNEL = Figure(
-    "interface-drops",
-    "kernel drops/s",
-    Unit.PACKETS,
-    "drops",
-    _dropped,
-    wrong=True,
-    rule=_RULE,
-    named_by="interfaces",
-)
-_XDP = Figure(
-    "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs, wrong=True,
-    rule=_RULE, named_by="interfaces",
-)  # fmt: skip
-_LINK = Figure(
-    "interface-link",
-    "link drops/s",
-    Unit.PACKETS,
-    "interfaces",
-    _by_link,
-    wrong=True,
-    rule=_RULE,
-    named_by="interfaces",
-)
-_WATCHED = (_KERNEL, _XDP, _LINK)
 _LEXICON = Lexicon(Part("interface"))
+_GRAPH_LINES = 6
 
 
 def _records(view: View) -> Sequence[TableRow]:
@@ -193,14 +132,14 @@ class _LookedAt:
     def __init__(self, view: View, rows: Sequence[SnapshotRow], droppers: Droppers) -> None:
         self.rows, self.droppers = rows, droppers
         self.names = [str(row.stored["interface"]) for row in rows]
-        rates = [[row.rates[counter] for row in rows] for counter in _COUNTERS]
+        rates = [[row.rates[counter] for row in rows] for counter in COUNTERS]
         self.links = [
             None if a is None and b is None and c is None else (a or 0) + (b or 0) + (c or 0)
             for a, b, c in zip(*rates, strict=True)
         ]
         self._claims = at_interfaces(view)
-        self._unusual = {figure: near(view, figure) for figure in _WATCHED}
-        unusual = near(view, *_WATCHED)
+        self._unusual = {figure: near(view, figure) for figure in WATCHED}
+        unusual = near(view, *WATCHED)
         self.near = {
             place: self._look(view, place)
             for place, name in enumerate(self.names)
@@ -286,12 +225,7 @@ def _busiest(view: View) -> Busiest | None:
     if drops.kernel is None:
         why += ", drops are not visible"
     now = f"{units.show(rate, Unit.BYTES, bits=view.bits)}/s"
-    return Busiest(record, f"{name} busiest interface", _RECEIVED, name, rate, now, why)
-
-
-def _sum(*rates: float | None) -> float | None:
-    known = [r for r in rates if r is not None]
-    return sum(known) if known else None
+    return Busiest(record, f"{name} busiest interface", RECEIVED, name, rate, now, why)
 
 
 def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
@@ -322,20 +256,14 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     if not _here(record):
         lines = pairs([("Interface", name), ("Where", _NOT_HERE), *said(record)], width)
         return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
-    lines = pairs(
-        [
-            ("Interface", f"{name} (index {record.values['ifindex']})"),
-            *([("Altnames", record.text("altnames"))] if record.text("altnames") else ()),
-            ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
-            ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
-            *said(record),
-        ]
-    )
-    lines += way(view, name, width)
-    lines += programs(view, name, width)
+    lines = [*_about(record, width), *packet_path(view, record, width)]
     lines += reasons(view, name, width)
-    lines += graphs(PANE, view, record, width)
-    lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
+    lines += programs(view, name, width)
+    lines += belongs(view, name, width)
+    if not is_abreast(width):
+        lines += [BLANK, *came_in(view, record, width - 2, _GRAPH_LINES)]
+    for figure in (RECEIVED, SENT):
+        lines += [BLANK, *figure_lines(figure, PANE, view, record, width, _GRAPH_LINES)]
     lines += [
         *heading("Kernel counters"),
         *counters(view.catalogue["interfaces"], record, view.bits),
@@ -343,6 +271,16 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     for hook in _OURS:
         lines += _hook_block(view, HookId(hook, name))
     return lines
+
+
+def _about(record: TableRow, width: int) -> list[Line]:
+    """Say what the interface is, in one line where it fits."""
+    said = [f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"]
+    said.append(f"XDP {record.text('xdp_mode')} {record.text('xdp_program')}".rstrip(" -"))
+    said.append(f"index {record.values['ifindex']}")
+    if record.text("altnames"):
+        said.append(f"also {record.text('altnames')}")
+    return [line((f"  {row}", "muted")) for row in wrap_parts(map(label, said), width - 4)]
 
 
 def _hook_block(view: View, id: HookId) -> list[Line]:
@@ -426,17 +364,18 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        _RECEIVED,
-        _KERNEL,
-        _XDP,
-        _bytes("tx"),
+        RECEIVED,
+        KERNEL,
+        XDP,
+        SENT,
     ),
     figure_key=lambda record: record.name,
-    kept=(_LINK,),
+    kept=(TC, LINK, PACKETS_IN, MISSED),
     busiest=_busiest,
     needs=("drops", "xdp-programs"),
     calm="no interfaces",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
+    folds=frozenset({"detail"}),
     offer=lambda record: Offer(record.name) if _here(record) else None,
 )  # fmt: skip

@@ -1,0 +1,98 @@
+"""What is lost at an interface and what comes in, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from probes.analysis.history import Figure
+from probes.analysis.time_columns import Curve
+from probes.units import Unit
+from tui.panes.interfaces.figures import (
+    KERNEL,
+    LINK,
+    MISSED,
+    PACKETS_IN,
+    RULE,
+    TC,
+    WATCHED,
+    XDP,
+    sum_known,
+)
+from tui.session.view import View
+from tui.table.fields import TableRow
+from tui.table.lines import Line, beside
+from tui.toolkit.graphs import Subject, Title, graph_lines, titled_graph
+from tui.widgets.graph import room_of
+
+_MIN_WIDTH_ABREAST = 110
+_LINES, _FEW_LINES = 7, 5
+"""Lines of a graph with its title and its times, beside each other and below each other."""
+
+
+def lost_and_in(view: View, record: TableRow, lost: float | None, width: int) -> list[Line]:
+    """Draw what is lost, and beside it what comes in where there is space.
+
+    lost: packets a second, as the path has it.
+    """
+    since = _since(view, record.name)
+    if not is_abreast(width):
+        return _indented(_lost(view, record, lost, since, width - 2, _FEW_LINES))
+    each = width // 2 - 2
+    left = _indented(_lost(view, record, lost, since, each, _LINES))
+    return beside(left, came_in(view, record, each, _LINES), width // 2)
+
+
+def is_abreast(width: int) -> bool:
+    """Return whether there is space for what comes in beside what is lost."""
+    return width >= _MIN_WIDTH_ABREAST
+
+
+def came_in(view: View, record: TableRow, width: int, height: int) -> list[Line]:
+    """Draw the packets that come in."""
+    since = _since(view, record.name)
+    subject = Subject(PACKETS_IN, record.key, record.name, record.mark, since)
+    return _indented(graph_lines(view, subject, width, height))
+
+
+def lost_usual(view: View, interface: str) -> float | None:
+    """Return how many packets a second are usually lost there; None if nothing is known."""
+    return sum_known(*(view.usual(figure, interface) for figure in (KERNEL, XDP, TC)))
+
+
+def _lost(
+    view: View, record: TableRow, lost: float | None, since: float | None, width: int, height: int
+) -> list[Line]:
+    curve = _sum_of_curves(view, record, room_of(width))._replace(now=lost)
+    title = Title(record.name, "lost/s", Unit.PACKETS, record.mark)
+    usual = lost_usual(view, record.name)
+    return titled_graph(view, title, curve, usual, RULE, since, width, height)
+
+
+def _sum_of_curves(view: View, record: TableRow, number: int) -> Curve:
+    """Return what programs, the kernel and the device lose.
+
+    A device's counter has some of what the kernel drops: it counts where it has more.
+    """
+
+    def columns(figure: Figure, key: Hashable) -> Sequence[float | None]:
+        return view.curve(figure, key, view.span, number).columns
+
+    name = record.name
+    kernel, missed = columns(KERNEL, name), columns(MISSED, record.key)
+    device = [
+        None if link is None else max(link - (nic or 0) - (drops or 0), 0)
+        for link, nic, drops in zip(columns(LINK, name), missed, kernel, strict=True)
+    ]
+    parts = kernel, missed, device, columns(XDP, name), columns(TC, name)
+    found = [sum_known(*some) for some in zip(*parts, strict=True)]
+    return Curve(found, None, view.span)
+
+
+def _since(view: View, interface: str) -> float | None:
+    """Return when it began to be unusual, in Unix seconds."""
+    began = [view.verdict(figure, interface).since for figure in (*WATCHED, TC)]
+    return min(filter(None, began), default=None)
+
+
+def _indented(lines: Sequence[Line]) -> list[Line]:
+    return [Line(((" ", ""), *text.spans)) for text in lines]

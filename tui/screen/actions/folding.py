@@ -1,0 +1,28 @@
+"""The key that shows what a pane leaves out, because it is little or ordinary."""
+
+from __future__ import annotations
+
+from tui.screen.context import Actions
+from tui.screen.key import NUMBERS, Key
+
+
+class FoldingActions(Actions):
+    """Key for what is folded."""
+
+    order = 76
+    keys = (
+        Key(
+            "unfold", "X,shift+x", "X", "unfold", "Everything",
+            "also what is little or ordinary, or only what tells something", "View", 5,
+            modes=NUMBERS,
+        ),
+    )  # fmt: skip
+
+    def offers(self, _action: str, /) -> bool:
+        return self.screen.place.mode in self.screen.place.pane.folds
+
+    def unfold(self) -> None:
+        """Show what is left out, or leave it out again."""
+        session = self.screen.session
+        session.unfold(not session.live.unfolded)
+        self.screen.repaint()
