@@ -144,7 +144,9 @@ def _now(facts: Facts, figure: Figure, key: Hashable) -> float | None:
     if not snapshots:  # detached: its history is of before
         return None
     latest = facts.series(figure, key, 1)
-    return latest[-1] if latest else figure.values(snapshots).get(key)
+    if latest and latest[-1] is not None:
+        return latest[-1]
+    return figure.values(snapshots).get(key)  # too early for a history
 
 
 def _sum_of(values: Iterable[float | None]) -> float | None:

@@ -202,6 +202,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
 PANE = Pane(
     name="connects",
     title="Connects",
+    short="Conns",
     order=30,
     hooks=("tcp-connect",),
     fields=_fields,

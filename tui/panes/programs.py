@@ -193,6 +193,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
 PANE = Pane(
     name="programs",
     title="Programs",
+    short="Progs",
     order=55,
     hooks=("programs",),
     fields=_fields,

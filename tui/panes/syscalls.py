@@ -189,6 +189,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
 PANE = Pane(
     name="syscalls",
     title="Syscalls",
+    short="Calls",
     order=20,
     hooks=("syscalls", "syscall-processes"),
     fields=_fields,

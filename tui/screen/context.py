@@ -163,7 +163,7 @@ class Actions:
         return None
 
     def note(self) -> str:
-        """Return a note for the end of the tabs' line, in the colour of its urgency."""
+        """Return a note for the status line, in the colour of its urgency."""
         return ""
 
     def footer(self) -> Line | None:

@@ -125,4 +125,4 @@ class Navigation:
         fields = self._fields[self._place.pane.name]
         table.filter(parse_so_far(text, fields, self.altnames))
         table.sort_rows()
-        self._renderer.paint()
+        self._renderer.lay_out()

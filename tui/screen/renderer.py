@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from probes.analysis import since_boot
-from probes.analysis.cases import words
+from probes.analysis.cases import judgement, words
 from tui.screen.appearance import Appearance
 from tui.screen.groups import Groups
 from tui.screen.keymap import Keymap
@@ -78,7 +78,12 @@ class Renderer:
     def _lines_above(self) -> list[Line]:
         """Return whose numbers these are, and from which moment, if the groups have such lines."""
         hosts = [line for group in self._groups for line in group.host_lines()]
-        return hosts + [line for group in self._groups for line in group.time_lines()]
+        times = [line for group in self._groups for line in group.time_lines()]
+        return [*hosts, *times, *([self._filter_line()] if self._filtered else [])]
+
+    @property
+    def _filtered(self) -> bool:
+        return self._place.mode == "pane" and bool(self._place.filter)
 
     # When to paint
 
@@ -217,22 +222,26 @@ class Renderer:
         for pane in self._place.panes:
             # what leads to other panes says nothing that those do not say at their own tabs
             trouble = self._troubles.of(pane) if pane.leads is None else None
-            tabs.append(Tab(pane.title, pane is self._place.tab, trouble.role if trouble else ""))
-        self._parts.tabs.show(tabs, self._note())
-
-    def _note(self) -> Span:
-        """Return the groups' notes, then the filter, and the row's number of how many."""
-        text, role = self._rows_note()
-        said = "".join(f"{note}  " for group in self._groups if (note := group.note()))
-        return (f"{said}{text}", "bad") if said else (text, role)
+            mark = trouble.role if trouble else ""
+            tabs.append(Tab(pane.title, pane is self._place.tab, mark, pane.short))
+        self._parts.tabs.show(tabs, self._rows_note())
 
     def _rows_note(self) -> Span:
+        """Return the row's number of how many."""
         if self._place.mode != "pane":
             return "", ""
-        at, shown, there = self.table.counts
-        if self._place.filter:
-            return f"filter {label(self._place.filter)}: {shown} of {there} ", "warn"
+        at, shown, _ = self.table.counts
         return f"{at}/{shown} ", "muted"
+
+    def _filter_line(self) -> Line:
+        """Return the filter in force, how many rows it keeps, and the key that clears it."""
+        _, shown, there = self.table.counts
+        keys = f"{self._keymap.shown('back')}: clear"
+        kept = f"{shown} of {there}"
+        room = self._app.size.width - len(kept) - len(keys) - 14
+        named = label(self._place.filter)
+        named = fit(named, max(room, 1)).rstrip() if width_of(named) > room else named
+        return line((" filter ", "muted"), (named, "warn"), f"   {kept}", (f"   {keys}", "muted"))
 
     def _standing(self) -> StatusFigures:
         session, live = self._session, self._session.live
@@ -247,6 +256,9 @@ class Renderer:
             session.feed,
             limit=session.limit,
             forgotten=sum(s.sample.forgotten for s in live.snapshots.values()),
+            watched=live.watched() if live.snapshots else None,
+            learning=live.learning(judgement.needs()) * session.source.interval,
+            notes=tuple(note for group in self._groups if (note := group.note())),
         )
 
     def _footer(self) -> Line:

@@ -64,6 +64,8 @@ class Pane:
     the host's are shown above it. heading: the first column's title now. says_beyond: a line says
     how many rows have no room.
 
+    short: a shorter title, for its tab.
+
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
     record. offer: what a record suggests to drop. summary: the text if nothing is wrong,
@@ -103,5 +105,6 @@ class Pane:
     draw: Callable[[View, TableRow | None, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None
     vitals: bool = False
+    short: str = ""
     heading: Callable[[View], str] | None = None
     says_beyond: bool = False

@@ -15,7 +15,7 @@ from tui.widgets.spark import drawn, levels
 
 _BRIEF_SECONDS = 60.0
 """How far back a history goes in one line."""
-_WIDE, _HIGH = (100, 30)
+_WIDE, _HIGH = (110, 30)
 """Columns and lines of a screen from which on the strip has two lines."""
 _BRIEF_ORDER = ("dropped", "conn fail", "retrans", "in", "calls fail", "connects")
 """What one line has, the first ones if not all fit."""

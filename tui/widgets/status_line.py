@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from probes import units
 from probes.model import State, Status
@@ -12,13 +14,17 @@ from tui.table.fields import label
 from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
+_LONGEST = 900.0
+"""Seconds that what is usual is made of, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class StatusFigures:
     """The figures of the line. kernel_percent, own_percent: of one CPU, None until known.
 
     own_bytes: memory of ebpftop's processes; limit: its bound. feed: the connection to another
-    host. forgotten: rows that there is no memory for.
+    host. forgotten: rows that there is no memory for. watched: seconds since the first reading,
+    None: there is none; learning: seconds until what is usual is known. notes: what is urgent.
     """
 
     host: Host
@@ -31,42 +37,68 @@ class StatusFigures:
     feed: Feed | None = None
     limit: int | None = None
     forgotten: int = 0
+    watched: float | None = None
+    learning: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def count(self, *states: State) -> int:
         return sum(s.state in states for s in self.statuses)
 
 
+class _Item(NamedTuple):
+    """A part of the line. rank: the highest goes first if space is short. brief: in few letters."""
+
+    rank: int
+    text: str
+    role: str = ""
+    brief: str = ""
+
+
 def status_line(s: StatusFigures, width: int) -> Line:
-    """Return all that fits: what is wrong first, then whose numbers these are, then the rest."""
-    failed, degraded = s.count(State.FAILED), sum(x.degraded for x in s.statuses)
-    busy, standing = s.count(State.ATTACHING), s.count(State.ATTACHED, State.PASSIVE)
-    left: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
+    """Return all that fits: whose numbers these are and since when; what is attached; the cost."""
+    head: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
     if s.host.demo:
-        left.append((" DEMO", "warn"))
-    left += _feed(s.feed)
-    middle: list[tuple[int, Span]] = [
-        (4, (f" {label(s.host.kernel)}", "muted")),
-        (1, (f"  hooks {standing}", "")),
+        head.append((" DEMO", "warn"))
+    head += _feed(s.feed)
+    left, right = list(_times(s)), list(_hooks(s))
+    space = width - sum(width_of(t) for t, _ in head) - 1
+    kept = _that_fit([*left, *right], space)
+    first, last = kept[: len(left)], kept[len(left) :]
+    spans = [
+        [(item.text, item.role) for item in items if item is not None] for items in (first, last)
     ]
-    if busy:
-        middle.append((1, (f" +{busy} attaching", "warn")))
-    if degraded:
-        middle.append((1, (f" ~{degraded} degraded", "warn")))
-    if failed:
-        middle.append((0, (f" !{failed} failed", "bad")))
+    taken = sum(width_of(t) for t, _ in (*spans[0], *spans[1]))
+    return line(*head, *spans[0], (" " * max(space - taken, 0), ""), *spans[1], " ")
+
+
+def _times(s: StatusFigures) -> Iterator[_Item]:
+    """Yield the time, since when it is watched, and of how long what is usual is."""
+    yield from (_Item(0, f"  {note}", "bad") for note in s.notes)
+    yield _Item(3, f"  {clock(s.wall)}")
+    yield _Item(5, f"  {s.interval:g}s", "muted")
+    if s.watched is None:
+        return
+    since = clock(s.wall - s.watched)
+    yield _Item(4, f"  since {since}", "muted")
+    if s.learning > 0:
+        known = _seconds(s.learning)
+        yield _Item(6, f"  usual known in {known}", "muted", f"  usual in {known}")
+    else:
+        yield _Item(6, f"  usual of {_seconds(min(s.watched, _LONGEST))}", "muted")
+
+
+def _hooks(s: StatusFigures) -> Iterator[_Item]:
+    """Yield how many hooks are attached, how many not as they should be, and the cost."""
+    if failed := s.count(State.FAILED):
+        yield _Item(0, f"  !{failed} failed", "bad")
+    if busy := s.count(State.ATTACHING):
+        yield _Item(2, f"  +{busy} attaching", "warn", f"  +{busy}")
     if s.forgotten:
-        middle.append((1, (f" {units.count(s.forgotten)} rows forgotten", "warn")))
-    right: list[tuple[int, Span]] = [
-        (0, (f"  cost {_cost(s)}", "")),
-        (3, (f"  {s.interval:g}s", "muted")),
-        (2, (f"  {clock(s.wall)} ", "")),
-    ]
-    space = width - sum(width_of(t) for t, _ in left)
-    kept = _that_fit([*middle, *right], space)
-    spare = space - sum(width_of(t) for _, (t, _) in kept)
-    spans = [*left, *(span for i in kept if i in middle for span in (i[1],))]
-    spans.append((" " * max(spare, 0), ""))
-    return line(*spans, *(i[1] for i in kept if i in right))
+        yield _Item(2, f"  {units.count(s.forgotten)} rows forgotten", "warn")
+    yield _Item(1, f"  hooks {s.count(State.ATTACHED, State.PASSIVE)}")
+    if lower := sum(one.degraded for one in s.statuses):
+        yield _Item(1, f", {lower} on a lower rung", "warn", f" ~{lower}")
+    yield _Item(0, f"  {_cost(s)}")
 
 
 def _feed(feed: Feed | None) -> list[Span]:
@@ -78,11 +110,25 @@ def _feed(feed: Feed | None) -> list[Span]:
     return [(f" {units.duration(feed.latency * 1e9)}", "muted")] if feed.latency is not None else []
 
 
-def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span]]:
-    kept = list(items)
-    while kept and sum(width_of(t) for _, (t, _) in kept) > space:
-        kept.remove(max(kept, key=lambda i: i[0]))
+def _that_fit(items: Sequence[_Item], space: int) -> list[_Item | None]:
+    """Shorten what has few letters as well, then leave out, by rank; None: left out."""
+    kept: list[_Item | None] = list(items)
+    ranks = sorted(range(len(items)), key=lambda n: -items[n].rank)
+    for n in ranks:
+        if _cells(kept) > space and items[n].brief:
+            kept[n] = items[n]._replace(text=items[n].brief)
+    for n in ranks:
+        if _cells(kept) > space:
+            kept[n] = None
     return kept
+
+
+def _cells(items: Sequence[_Item | None]) -> int:
+    return sum(width_of(item.text) for item in items if item is not None)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _cost(s: StatusFigures) -> str:

@@ -1,4 +1,8 @@
-"""The panes' names with their keys; a "!" or "~" marks one with trouble."""
+"""The panes' names with their keys; a "!" or "~" marks one with trouble.
+
+A name has the same cells whichever tab is chosen or marked: long names if there is space for all
+of them, short ones if not, and on narrow screens the beginnings of these.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,17 @@ from tui.table.fields import SIGNS
 from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
-_MIN_LETTERS = 4
-"""Letters of a title that are worth more than the note."""
+_NOTE = 9
+"""Cells that are left for the note before long titles are used."""
 
 
 class Tab(NamedTuple):
-    """A pane's tab. mark: "warn" or "bad" if something is wrong in it."""
+    """A pane's tab. mark: "warn" or "bad" if something is wrong in it. short: a shorter title."""
 
     title: str
     chosen: bool
     mark: str
+    short: str = ""
 
 
 class Tabs(Canvas):
@@ -44,40 +49,47 @@ class Tabs(Canvas):
         self.repaint()
 
     def line(self, _y: int, /) -> Line:
-        spans = [span for tab in self._drawn() for span in tab]
+        titles, gap = self._titles()
+        spans: list[Span] = []
+        before = False
+        for place, (tab, title) in enumerate(zip(self._tabs, titles, strict=True), 1):
+            role = "accent" if tab.chosen else "muted"
+            edge = f"]{gap}" if before else f" {gap}"
+            edge = edge[:-1] + "[" if tab.chosen else edge
+            spans.append((edge, "accent" if edge.strip() else "muted"))
+            spans += [(f"{place} {title}".rstrip(), role), (SIGNS[tab.mark], tab.mark)]
+            before = tab.chosen
+        spans.append(("]" if before else " ", "accent"))
         note, role = self._note
-        space = self.size.width - sum(width_of(t) for t, _ in spans) - width_of(note) - 1
-        if space >= 0:
-            spans += [(" " * space, ""), (note, role)]
+        space = self.size.width - sum(width_of(t) for t, _ in spans)
+        note = note if width_of(note) <= space else note.rpartition("/")[2]
+        if width_of(note) <= space:
+            spans += [(" " * (space - width_of(note)), ""), (note, role)]
         return line(*spans)
 
-    def _drawn(self) -> list[list[Span]]:
-        """Return each tab's spans.
-
-        If space is short, the titles of the others are cut, evenly: first to leave some for the
-        note, then to be there at all.
-        """
-        longest = max((len(t.title) for t in self._tabs), default=0)
-        beside_note = [
-            (n, width_of(self._note[0]) + 1) for n in range(longest, _MIN_LETTERS - 1, -1)
-        ]
-        for most, taken in (*beside_note, *((n, 0) for n in range(longest, -1, -1))):
-            drawn = [self._tab(i, tab, most) for i, tab in enumerate(self._tabs, 1)]
-            if sum(width_of(t) for tab in drawn for t, _ in tab) + taken <= self.size.width:
-                break
-        return drawn
-
-    def _tab(self, place: int, tab: Tab, most: int) -> list[Span]:
-        left, right = ("[", "]") if tab.chosen else (" ", " ")
-        role = "accent" if tab.chosen else "muted"
-        mark = (SIGNS[tab.mark], tab.mark)
-        title = tab.title if tab.chosen else tab.title[:most]
-        return [(f"{left}{place} {title}".rstrip(), role), mark, (right, role)]
+    def _titles(self) -> tuple[list[str], str]:
+        """Return the titles that fit, the same for the same screen, and what else is between."""
+        long, width = [tab.title for tab in self._tabs], self.size.width
+        if _width(long, " ") + _NOTE <= width:
+            return long, " "
+        if _width(long) + _NOTE <= width:
+            return long, ""
+        short = [tab.short or tab.title for tab in self._tabs]
+        letters = max(map(len, short), default=0)
+        while letters and _width(short) > width:
+            letters -= 1
+            short = [title[:letters] for title in short]
+        return short, " " if _width(short, " ") + _NOTE <= width else ""
 
     def on_click(self, event: Click) -> None:
-        edge = 0
-        for place, tab in enumerate(self._drawn(), 1):
-            edge += sum(width_of(t) for t, _ in tab)
-            if event.x < edge:
+        titles, gap = self._titles()
+        for place in range(1, len(titles) + 1):
+            if event.x < _width(titles[:place], gap) - 1:
                 self.post_message(self.Chosen(place))
                 return
+
+
+def _width(titles: Sequence[str], gap: str = "") -> int:
+    """Return the cells of tabs, each a number, a title and a mark, with the edges around them."""
+    cells = [len(f"{n} {title}".rstrip()) + 2 + len(gap) for n, title in enumerate(titles, 1)]
+    return sum(cells) + 1

@@ -354,6 +354,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
 PANE = Pane(
     name="interfaces",
     title="Interfaces",
+    short="Ifaces",
     order=10,
     hooks=("interfaces", *_OURS, "drops", "xdp-programs", "xdp-errors", "tc-programs", "qdiscs"),
     fields=_fields,
