@@ -241,7 +241,7 @@ async def test_words_that_do_not_fit_are_short_ones_not_cut_ones(
         await settle(pilot)
         lines = app.place.pane.detail(app.session.view, app.record, 80)
         detail = "\n".join("".join(part for part, _ in line.spans) for line in lines)
-        assert re.search(r"Unusual .* 00:00:2\d", detail)
+        assert re.search(r"(Unusual .* |▲)00:00:2\d", detail)
 
 
 async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -> None:
