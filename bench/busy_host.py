@@ -13,6 +13,7 @@ from probes.arrays import FEW
 from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import Cost, HookId, Key, Kind, Row, Sample, State, Status, TargetKind, Value
+from probes.owners.owner_columns import NAMES
 from probes.recording.encoder import Tick
 
 START, UP = 1_790_000_000.25, 400_000.125
@@ -63,6 +64,8 @@ class Host:
                 row.append(f"10.{dice.randrange(4)}.{dice.randrange(256)}.{dice.randrange(256)}")
             elif column.name in ("comm", "program"):
                 row.append(f"worker-{dice.randrange(30)}")
+            elif column.name in NAMES:  # each process in a container
+                row.append(None if column.name == "unit" else f"app-{n % 30}")
             elif column.name in ("ifindex", "cookie", "pid", "program_id"):
                 row.append(n)
             elif column.unit == "number":

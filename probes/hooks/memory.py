@@ -20,6 +20,7 @@ from probes.toolkit import (
     holder,
     key,
     level,
+    owner,
     row_from,
 )
 from probes.units import printable
@@ -130,6 +131,7 @@ HOOK = Hook(
         counter("oom", "OOM", "times that no memory was left to it"),
         counter("oom_kill", "Killed", "processes killed as no memory was left"),
         *holder("process with most memory in a cgroup that waits now", label=False),
+        *owner("that process", label=False),
     ),
     ladder=(Rung("procfs", "nothing", _open, from_zero=False),),
     order=76,

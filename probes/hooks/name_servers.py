@@ -23,6 +23,7 @@ from probes.toolkit import (
     given,
     key,
     level,
+    owner,
     process,
     row_from,
 )
@@ -145,6 +146,7 @@ HOOK = Hook(
         counter("late", "Late", f"of these, those without an answer {AGAIN} s later"),
         level("waiting", "Waiting", "late queries at the latest look", Unit.COUNT),
         level("oldest_ns", "Oldest", "how long the first of these was seen waiting", Unit.NS),
+        *owner("the process"),
     ),
     ladder=(Rung("sock_diag", "nothing; other users' processes need root", _open),),
     order=73,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from probes.columns.cells import Cells, NumberCells
-from probes.toolkit import WHO, Hook, Program, Rung, Samples, Unit, counter, decode, process
+from probes.toolkit import WHO, Hook, Program, Rung, Samples, Unit, counter, decode, owner, process
 from probes.toolkit.stacks import MAP, STACK, by_stack
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ HOOK = Hook(
             decode=_time,
         ),
         STACK,
+        *owner("the process"),
     ),
     ladder=(
         _rung("cycles", "Linux 4.9, a hardware counter"),

@@ -23,6 +23,7 @@ from probes.toolkit import (
     key,
     latency,
     level,
+    owner,
 )
 from probes.toolkit.syscalls_c import rungs, source
 
@@ -105,6 +106,7 @@ HOOK = Hook(
         counter("failures", "Failures", "errors that are no ordinary answers, by errno"),
         level("errno", "Errno", "the latest of these", field="error", decode=_error, width=10),
         *latency("latency", "time in the call"),
+        *owner("the process"),
     ),
     ladder=rungs(_source, _open),
     order=65,

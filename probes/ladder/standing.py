@@ -14,6 +14,7 @@ from probes.errors import ProbeError
 from probes.kernel import bpf, objects
 from probes.ladder.carried import CarriedTotals
 from probes.model import Cost, Hook, Key, Reading, Row, Rung, Sample
+from probes.owners.owner_columns import with_owners
 from probes.point import Held
 
 
@@ -99,7 +100,7 @@ class Standing:
         return self._counted
 
     def _made(self, hook: Hook, reading: Reading) -> CarriedTotals:
-        keys, found = hook.places.keys, reading.rows
+        keys, found = hook.places.keys, with_owners(hook, reading.rows)
         rows: Mapping[Key, Row]
         if isinstance(found, ColumnRows) and len(found):  # a table has a row
             rows = RowTable.of(_scaled_cells(hook, found.cells, self.one_in), keys)

@@ -125,6 +125,22 @@ def holder(who: str, *, label: bool) -> tuple[Column, ...]:
     )
 
 
+def owner(of: str, *, label: bool | None = None) -> tuple[Column, ...]:
+    """Return the columns of whose it is, which are filled as rows are read (`owner_columns`).
+
+    of: what belongs to it, in words. label: whether they name the row where metrics are exported.
+    """
+
+    def named(name: str, title: str, help: str) -> Column:
+        return level(name, title, f"{help} of {of}", field=None, width=16, label=label)
+
+    return (
+        named("container", "Container", "container, or namespace/pod/container,"),
+        named("unit", "Unit", "systemd unit, with the user if it is one's own,"),
+        named("netns_name", "NetNS", "network namespace"),
+    )
+
+
 def cgroup() -> tuple[Column, ...]:
     """Return the columns of a cgroup: its id (the C field `cgroup`) and its path."""
     return (

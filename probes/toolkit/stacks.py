@@ -9,13 +9,13 @@ from typing import Any
 
 from probes.columns.cells import Cells
 from probes.columns.groups import alike
+from probes.columns.numbered import Texts
 from probes.columns.row_table import ColumnRows
 from probes.kernel import kallsyms
 from probes.model import Fields, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.columns import key
 from probes.toolkit.counters_c import counted
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.numbered import Texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols

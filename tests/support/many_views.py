@@ -13,6 +13,7 @@ from probes.columns.cells import Cells, CodedCells
 from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import Column, Hook, HookId, Key, Kind, Row, Sample, State, Status, Value
+from probes.owners.owner_columns import NAMES
 from probes.units import Unit
 from tui.panes import inner_panes, panes
 from tui.session.view import View
@@ -29,6 +30,7 @@ _TEXTS: Mapping[str, tuple[Any, ...]] = {
     "trait": ("-", "closed"),
     "protocol": ("tcp", "udp", "icmp"),
 }
+_OWNERS = ("web", None, "shop/cart/app", "nginx.service")
 _FAILURES = ("failed", "srtt_us", "retransmits")
 _WORDS = tuple(f"word{n}" for n in range(40))
 
@@ -110,6 +112,8 @@ class TwoViews:
             return 0
         if column.kind is Kind.HISTOGRAM:
             return (0,) * 32
+        if column.name in NAMES:
+            return _OWNERS[len(self._rows) % len(_OWNERS)]
         if column.unit is Unit.TEXT:
             found: Value = dice.choice(_TEXTS.get(column.name, _WORDS))
             return found

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from probes.columns.cells import Cells, NumberCells, cells_of, octets_of
+from probes.columns.numbered import cgroup_cells
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
@@ -37,11 +38,11 @@ from probes.toolkit import (
     everything,
     filled,
     key,
+    owner,
     packet_count,
     row_of,
 )
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.numbered import cgroup_cells
 from probes.toolkit.others import Others
 from probes.units import DASH
 
@@ -143,6 +144,7 @@ HOOK = Hook(
         byte_count("tx_bytes", "TX bytes", "size of these packets, IP header included"),
         packet_count("rx_packets", "RX packets", "received"),
         byte_count("rx_bytes", "RX bytes", "size of these packets, IP header included"),
+        *owner("the cgroup and process"),
     ),
     ladder=(_rung("cgroup-link", CgroupLink), _rung("cgroup-multi", CgroupAttach)),
     order=110,

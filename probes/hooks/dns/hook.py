@@ -27,6 +27,7 @@ from probes.toolkit import (
     level,
     logged,
     logged_process,
+    owner,
     process,
     thread_of,
 )
@@ -77,6 +78,7 @@ HOOK = Hook(
         counter("failed", "Failed", "look-ups without an answer"),
         level("error", "Error", "error of the latest failure (EAI_...)", decode=_error, width=10),
         *latency("lookups", "time to answer"),
+        *owner("the process"),
     ),
     ladder=(
         Rung(

@@ -9,6 +9,7 @@ from probes.analysis import drop_stages
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, cells_of, joined
 from probes.columns.groups import EqualRows, grouped, words_of
+from probes.columns.numbered import shared_texts
 from probes.columns.row_table import ColumnRows
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.counters import CounterUnit
@@ -19,7 +20,6 @@ from probes.hooks.drops.ways import OUT_NUMBER, way_of
 from probes.kernel import kallsyms
 from probes.model import Entries, Row
 from probes.toolkit.decode import packet_protocol
-from probes.toolkit.numbered import shared_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

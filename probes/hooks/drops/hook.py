@@ -25,6 +25,7 @@ from probes.toolkit import (
     holder,
     key,
     level,
+    owner,
     packet_count,
     port_key,
 )
@@ -107,7 +108,7 @@ HOOK = Hook(
         ),
         key(
             "netns",
-            "NetNS",
+            "NetNS id",
             "inode of another network namespace; 0: not known which",
             Unit.NUMBER,
             width=10,
@@ -146,6 +147,7 @@ HOOK = Hook(
             width=40,
             label=False,
         ),
+        *owner("the process; NetNS: of the packets"),
     ),
     ladder=(
         _rung("btf-tracepoint", f"Linux 5.17, BTF, {_LOADS}", drop_source.typed, _BTF),

@@ -25,6 +25,7 @@ from probes.toolkit import (
     key,
     level,
     logged_process,
+    owner,
     process,
 )
 
@@ -96,6 +97,7 @@ HOOK = Hook(
         ),
         counter("checks", "Checks", "number of checks", field=None),
         counter("denied", "Denied", "checks that returned an error", field=None),
+        *owner("the process"),
     ),
     ladder=(
         Rung(

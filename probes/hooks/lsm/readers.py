@@ -8,6 +8,7 @@ from pathlib import Path
 
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells
+from probes.columns.numbered import shared_texts
 from probes.errors import ProbeError, Unsupported
 from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
@@ -15,7 +16,6 @@ from probes.model import Fields, Flat, Opening, Reading, Row
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import comm, errno_name, family, named
 from probes.toolkit.field_cells import Maker, cells_from
-from probes.toolkit.numbered import shared_texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, filled, record, row_of
 from probes.units import DASH

@@ -30,6 +30,7 @@ from probes.toolkit import (
     level,
     logged,
     logged_process,
+    owner,
     process,
     thread_of,
 )
@@ -106,6 +107,7 @@ HOOK = Hook(
         counter("opens", "Opens", "calls that returned"),
         counter("failed", "Failed", "calls that returned an error"),
         level("error", "Error", "errno of the latest failure", decode=_error, width=10),
+        *owner("the process"),
     ),
     ladder=(
         Rung(

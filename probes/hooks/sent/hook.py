@@ -21,6 +21,7 @@ from probes.toolkit import (
     counter,
     everything,
     key,
+    owner,
     packet_protocol,
     process,
 )
@@ -61,6 +62,7 @@ HOOK = Hook(
             "Failed",
             "calls that returned an error; those that a signal interrupted do not count",
         ),
+        *owner("the process"),
     ),
     ladder=(
         Rung(

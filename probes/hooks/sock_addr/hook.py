@@ -24,6 +24,7 @@ from probes.toolkit import (
     family,
     ip_protocol,
     key,
+    owner,
     port_key,
     process,
 )
@@ -76,6 +77,7 @@ HOOK = Hook(
         key("address", "Address", "IPv4 or IPv6 address in the call", decode=address, width=26),
         port_key("port", "Port", "0: any, for bind; all, for recvmsg and getpeername"),
         counter("calls", "Calls", "number of calls", field="value"),
+        *owner("the process"),
     ),
     ladder=(
         _at_cgroup("cgroup-link", "Linux 5.10", CgroupLink),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from probes.columns.numbered import cgroup_cells
 from probes.errors import ProbeError
 from probes.hooks.sock_addr.source import OPERATIONS
 from probes.kernel import cgroups
@@ -14,7 +15,6 @@ from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
 from probes.toolkit.field_cells import cells_from
 from probes.toolkit.links import scoped_here
-from probes.toolkit.numbered import cgroup_cells
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_from, row_of
 from probes.toolkit.tallies import Tallies

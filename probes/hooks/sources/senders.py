@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells
+from probes.columns.numbered import shared_texts
 from probes.drop_rule import protocol_name
 from probes.model import Fields
 from probes.toolkit.decode import address
-from probes.toolkit.numbered import shared_texts
 
 _ETHERTYPES = {0x0806: "arp", 0x8035: "rarp", 0x8809: "lacp", 0x88CC: "lldp", 0x8847: "mpls"}
 _MAC, _ADDRESS = 6, 16

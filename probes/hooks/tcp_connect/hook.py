@@ -27,6 +27,7 @@ from probes.toolkit import (
     latency,
     level,
     logged_process,
+    owner,
     port_key,
     process,
 )
@@ -138,6 +139,7 @@ HOOK = Hook(
         level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
+        *owner("the process"),
     ),
     ladder=LADDER,
     order=70,

@@ -39,6 +39,7 @@ from probes.toolkit import (
     holder,
     key,
     level,
+    owner,
     p99,
     quantile,
     row_of,
@@ -154,6 +155,7 @@ HOOK = Hook(
         counter("retransmits", "Retrans", "segments retransmitted since the connection was opened"),
         counter("sent", "Sent", "data segments sent since then, those retransmitted among them"),
         level("from", "From", "source of the round trip", field=None, width=9, label=False),
+        *owner("the process"),
     ),
     ladder=(
         sock_ops_iter.RUNG,

@@ -32,6 +32,7 @@ from probes.toolkit import (
     level,
     logged,
     logged_process,
+    owner,
     process,
     thread_of,
 )
@@ -150,6 +151,7 @@ HOOK = Hook(
         counter("failed", "Failed", "handshakes that failed, for any reason"),
         counter("completed", "Completed", "handshakes that succeeded"),
         *latency("completed", "time to complete, from the first call"),
+        *owner("the process"),
     ),
     ladder=(
         Rung(

@@ -35,6 +35,7 @@ from probes.model import (
 )
 from probes.source import Host, next_tick
 from probes.sources.demo import flood, scenario
+from probes.sources.demo.owners import with_owner
 from probes.sources.demo.rules import PlayedRules
 
 START = 1_767_312_000.0  # 2026-01-02 00:00:00 UTC: the demo's clock begins at a fixed moment
@@ -133,7 +134,7 @@ class Demo:
         names, keys = hook.places.names, hook.places.keys
         rows: dict[Key, Row] = {}
         for values in self._script.rows(id.hook, id.target, since, time):
-            values = self._own(id.hook, values)
+            values = with_owner(names, self._own(id.hook, values))
             row = tuple([values[n] for n in names])
             rows[tuple([row[i] for i in keys])] = row
         runs, per_run = self._script.cost(id.hook, id.target, since, time)

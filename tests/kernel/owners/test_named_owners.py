@@ -15,15 +15,15 @@ import pytest
 from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.owners import containerd, podman
-from probes.owners.processes import ProcessOwners
+from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from tests.support import containers
 from tests.support.namespaces import run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 
-def _owner(pid: int) -> list[str]:
-    return ProcessOwners().of_all([pid])[0].split("\t")
+def _owner(pid: int) -> ProcessOwner:
+    return ProcessOwners().of_all([pid])[0]
 
 
 def test_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,9 +34,9 @@ def test_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = ProcessOwners()
     with containers.podman(tmp_path, "web-1") as pid:
         inode = of_process(pid)
-        assert owners.of_all([pid]) == ["web-1\t\tweb-1"]
+        assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
         assert owners.namespaces([inode]) == ["web-1"]
-    assert owners.of_all([pid]) == ["web-1\t\tweb-1"]
+    assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
     assert owners.namespaces([inode]) == ["web-1"]
 
 
@@ -44,7 +44,7 @@ def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container is called as ctr(1) does."""
     monkeypatch.setattr(containerd, "TASKS", (tmp_path / "state/io.containerd.runtime.v2.task",))
     with containers.containerd(tmp_path, "ebpftop-cache") as pid:
-        assert _owner(pid) == ["ebpftop-cache", "", "ebpftop-cache"]
+        assert _owner(pid) == ("ebpftop-cache", None, "ebpftop-cache")
 
 
 @contextmanager
@@ -84,13 +84,13 @@ def test_a_namespace_without_a_name_is_that_of_its_oldest_process() -> None:
 
 def test_this_process_is_of_the_host_and_in_no_container() -> None:
     container, _, namespace = _owner(os.getpid())
-    assert (container, namespace) == ("", "host")
+    assert (container, namespace) == (None, "host")
 
 
 def test_what_does_not_exist_has_no_owner() -> None:
     owners = ProcessOwners()
-    assert owners.of_all([0, -1, 1 << 40]) == ["\t\t"] * 3
-    assert owners.namespaces([0, 12]) == ["", ""]
+    assert owners.of_all([0, -1, 1 << 40]) == [NOBODY] * 3
+    assert owners.namespaces([0, 12]) == [None, None]
 
 
 def test_without_privilege_what_can_be_read_is_named() -> None:
@@ -98,10 +98,10 @@ def test_without_privilege_what_can_be_read_is_named() -> None:
     root = Path(__file__).parents[3]
     code = "import os; os.setgid(65534); os.setuid(65534)\n"
     code += "from probes.owners.processes import ProcessOwners\n"
-    code += f"print(repr(ProcessOwners().of_all([{os.getpid()}])[0]))"
+    code += f"print(ProcessOwners().of_all([{os.getpid()}])[0].netns)"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r})\n"
          "import probes.owners.processes\n" + code],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip().endswith("\\t'"), "its namespace is a dash"
+    assert done.stdout == "None\n"

@@ -56,7 +56,7 @@ async def test_csv_of_one_hook_has_its_columns_only() -> None:
     header, *_ = show(one._replace(snapshots=drops)).splitlines()
     assert header == (
         "time,host,hook,target,interface,reason,location,packets,packets_per_s,protocol,dport,"
-        "class,comm,pid,counts,netns,way,waiting,room,meaning"
+        "class,comm,pid,counts,netns,way,waiting,room,meaning,container,unit,netns_name"
     )
 
 

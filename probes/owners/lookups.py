@@ -1,0 +1,67 @@
+"""Names that are looked up once, and again now and then: within a share of the time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import repeat
+from time import monotonic
+from typing import Generic, TypeVar
+
+from probes.owners.allowance import Allowance
+
+AGAIN = 10.0
+"""Seconds after which something is looked at again."""
+MOST = 1 << 15
+"""What is remembered: the oldest is forgotten first."""
+NEW_SECONDS, AGAIN_SECONDS = 0.04, 0.005
+"""Seconds of each second for what is new, and for a second look."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Lookups(Generic[K, V]):
+    """Answers by key. find: looks one up, None if it has gone. nothing: the answer of such a one.
+
+    What has no time left is looked up in the next reading. Not thread-safe.
+    """
+
+    def __init__(self, find: Callable[[K], V | None], nothing: V) -> None:
+        self._find, self._nothing = find, nothing
+        self._known: dict[K, V] = {}
+        self._order: deque[tuple[float, K]] = deque()
+        self._new, self._again = Allowance(NEW_SECONDS), Allowance(AGAIN_SECONDS)
+
+    def of_all(self, keys: Sequence[K]) -> list[V]:
+        """Return the answer of each, without a call for each that is known."""
+        self._look_again()
+        if new := set(keys) - self._known.keys():
+            self._look(new)
+        return list(map(self._known.get, keys, repeat(self._nothing)))
+
+    def _look(self, keys: Iterable[K]) -> None:
+        until = self._new.begin()
+        for key in keys:
+            if monotonic() > until:
+                break
+            found = self._find(key)
+            self._known[key] = self._nothing if found is None else found
+            self._order.append((monotonic(), key))
+        self._new.end(until)
+        while len(self._known) > MOST:
+            self._known.pop(self._order.popleft()[1], None)
+
+    def _look_again(self) -> None:
+        """Look at those that were looked at longest ago; what has gone keeps its answer."""
+        due = monotonic() - AGAIN
+        if not self._order or self._order[0][0] > due:
+            return
+        until = self._again.begin()
+        while self._order[0][0] <= due and monotonic() < until:
+            _, key = self._order.popleft()
+            found = self._find(key)
+            if found is not None:
+                self._known[key] = found
+            self._order.append((monotonic(), key))
+        self._again.end(until)
