@@ -20,7 +20,7 @@ NAMES = ("container", "unit", "netns_name")
 """The columns, in the order of `ProcessOwner`."""
 
 
-class _Told(NamedTuple):
+class _OwnerPlaces(NamedTuple):
     """Places of the columns that tell the owner, -1 for one that a hook does not have.
 
     cgroup, else pid: of container and unit. netns: the inode of a network namespace, unknown (None)
@@ -41,7 +41,7 @@ def with_owners(hook: Hook, rows: Iterable[Row]) -> Iterable[Row]:
     if names[-len(NAMES) :] != NAMES or "pid" not in names:
         return rows
     number = len(names) - len(NAMES)
-    told = _Told(*[names.index(n) if n in names else -1 for n in ("pid", "cgroup", "netns")])
+    told = _OwnerPlaces(*[names.index(n) if n in names else -1 for n in ("pid", "cgroup", "netns")])
     if isinstance(rows, ColumnRows):
         cells = rows.cells[:number]
         return ColumnRows((*cells, *_cells(told, cells))) if len(rows) else rows
@@ -51,7 +51,7 @@ def with_owners(hook: Hook, rows: Iterable[Row]) -> Iterable[Row]:
 
 
 def _owners(
-    told: _Told, pids: Sequence[Value], cgroups: Sequence[Value], inodes: Sequence[Value]
+    told: _OwnerPlaces, pids: Sequence[Value], cgroups: Sequence[Value], inodes: Sequence[Value]
 ) -> Iterable[ProcessOwner]:
     """Return the owner of each row."""
     owners = _of_processes(pids)
@@ -80,7 +80,7 @@ def _namespaces(inodes: Sequence[Value]) -> list[str | None]:
     return shared.namespaces([inode if isinstance(inode, int) else own for inode in inodes])
 
 
-def _cells(told: _Told, cells: Sequence[Cells]) -> list[Cells]:
+def _cells(told: _OwnerPlaces, cells: Sequence[Cells]) -> list[Cells]:
     """Return the columns: each process, cgroup and namespace is looked up once."""
     texts = shared_texts()
     distinct, of = _distinct(cells[told.pid])

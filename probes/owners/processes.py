@@ -22,7 +22,7 @@ MOST_CGROUPS = 1 << 12
 
 
 class ProcessOwner(NamedTuple):
-    """Whose a process is: container, unit and network namespace; None where there is no name."""
+    """The owner of a process: container, unit and network namespace; None without a name."""
 
     container: str | None = None
     unit: str | None = None
