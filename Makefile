@@ -27,10 +27,10 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check matrix bench FORCE
+.PHONY: help setup run test quick check docs release-check matrix bench FORCE
 
 help: ## this list
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what ebpftop needs and is missing: .venv/bin/ebpftop
 	rm -f $(RUN_INSTALLED)
@@ -72,6 +72,14 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 	.ci/packages $(MATRIX_PACKAGES)
 	$(MAKE) $(MATRIX_READY)
 	exec .venv/bin/python -m tests.support.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)') $(if $(MINUTES),--minutes $(MINUTES))
+
+docs: $(DEV_READY) ## the site, the manual page and completions, in build/
+	.venv/bin/python -m docs.build
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q -f docs/mkdocs.yml
+	echo 'docs: build/site/index.html, build/ebpftop.1, build/completions' >&2
+
+release-check: $(DEV_READY) ## what must be true before a version is tagged
+	exec .venv/bin/python -m docs.release
 
 bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=scale, hour, path, recording, hooks, rows, leave, truth, memory, incidents
 	[[ -f bench/$(or $(BENCH),screen).py ]] || { echo 'bench: there is no $(BENCH); see make help' >&2; exit 2; }

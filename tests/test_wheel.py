@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import release
+
 ROOT = Path(__file__).parents[1]
 RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); import ebpftop; sys.exit(ebpftop.main())"
 
@@ -27,6 +29,7 @@ def test_it_holds_one_top_level_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"ebpftop"}
     assert {"ebpftop/themes/dark.toml", "ebpftop/probes/compile/include/hooks.h"} <= set(names)
+    assert list(release.wrong_wheel(wheel)) == []
     ours = [path for end in ("c", "h") for path in (ROOT / "probes").rglob(f"*.{end}")]
     assert {f"ebpftop/{path.relative_to(ROOT)}" for path in ours} <= set(names)
 
@@ -59,6 +62,13 @@ def test_packages_of_our_names_on_the_path_do_not_matter(
     site = tmp_path_factory.mktemp("site")
     zipfile.ZipFile(wheel).extractall(site)
     _runs([sys.executable, "-c", RUN, str(site), "hooks"], foreign)
+
+
+def test_the_package_runs_where_there_is_no_checkout(wheel: Path, tmp_path: Path) -> None:
+    """Whose path an editable install has put into every interpreter of its environment."""
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = f"import sys; sys.path = [p for p in sys.path if p != {str(ROOT)!r}]; {RUN}"
+    _runs([sys.executable, "-c", code, str(tmp_path), "hooks"], tmp_path)
 
 
 def test_nor_do_they_in_a_checkout(foreign: Path) -> None:

@@ -30,7 +30,7 @@ def main() -> "NoReturn":
     from pathlib import Path  # only now: it takes its time
 
     for place in (Path(__file__).parent, *map(Path, sys.path)):
-        if (place / "tui" / "launcher.py").is_file() and (place / "probes").is_dir():
+        if (place / "tui" / "cli.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))
             break
     from tui.terminal import leaving

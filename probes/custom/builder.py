@@ -23,7 +23,7 @@ from probes.custom import columns as own_columns
 from probes.custom import spec
 from probes.custom.source import REGISTERS, UNDER_WAY, ArgumentAccess, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
-from probes.errors import Gone, Unsupported
+from probes.errors import Denied, Gone, Unsupported
 from probes.kernel import btf, cgroups, kallsyms, procfs, tracefs
 from probes.kernel.tracefs import RecordField
 from probes.model import Hook, Program, Rung
@@ -119,8 +119,16 @@ def _file(wanted: Spec) -> str:
     if wanted.pid is None:
         return wanted.place
     root = Path("/proc", str(wanted.pid), "root")
-    if not root.exists():
-        raise Gone(f"there is no process {wanted.pid}, or you may not read it")
+    try:
+        root.stat()
+    except PermissionError as refused:
+        raise Denied(
+            f"the files of process {wanted.pid} may not be looked at from here",
+            errno=refused.errno or 0,
+            remedy="Run it as root (sudo), outside of containers.",
+        ) from None
+    except OSError:
+        raise Gone(f"there is no process {wanted.pid}") from None
     return f"{root}{wanted.place}"
 
 

@@ -290,3 +290,16 @@ def test_rung_and_ladder_are_explained_where_they_are_asked_for() -> None:
         if "--rung" in parser._option_string_actions:
             said = " ".join(parser.format_help().split())
             assert "a rung is one of them" in said, name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody")
+def test_files_of_a_process_that_may_not_be_seen_are_a_sentence() -> None:
+    if not commands.nobody_can_run():
+        pytest.skip("nobody may not run this Python")
+    asked = f"uprobe:/bin/sh:main,where=pid=={os.getpid()}"
+    with commands.readable_tree() as place:
+        done = commands.ebpftop("once", "--hook", asked, before=commands.NOBODY, cwd=place)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        f"ebpftop: the files of process {os.getpid()} may not be looked at from here."
+    )

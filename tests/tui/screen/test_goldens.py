@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import papers
 from tests.support.goldens import PICTURES, SCREENS, Golden
 from tests.support.stage import stage
 
@@ -180,14 +181,13 @@ def test_without_utf8(golden: Golden, ascii: bool) -> None:
 
 
 def test_what_is_kept_is_what_is_compared() -> None:
-    """No golden is left of a test that has gone; what the README shows is a picture."""
+    """No golden is left of a test that has gone; what the papers show is a picture."""
     tests = (f for name, f in globals().items() if name.startswith("test_"))
     marks = [mark for test in tests for mark in getattr(test, "pytestmark", ())]
     names = {case.id for mark in marks for case in mark.args[1]}
     kept = {f"{name}.{'svg' if name in PICTURES else 'txt'}" for name in names}
     assert kept == {path.name for path in SCREENS.iterdir()}
-    shown = re.findall(
-        r"snapshots/screens/([\w-]+)\.svg", (SCREENS.parents[1] / "README.md").read_text()
-    )
+    text = "".join(page.read_text() for page in papers.PAGES)
+    shown = re.findall(r"snapshots/screens/([\w-]+)\.svg", text)
     assert shown
     assert set(shown) <= PICTURES
