@@ -28,6 +28,7 @@ from tui.output.scope import EVERYTHING, Scope
 from tui.screen.appearance import Appearance, first_look
 from tui.screen.groups import Groups
 from tui.screen.help import HelpMode
+from tui.screen.hints import Hints, why_unused
 from tui.screen.key import Key
 from tui.screen.keymap import Keymap
 from tui.screen.leases import Leases
@@ -117,9 +118,10 @@ class Monitor(TerminalApp):
         self.leases = Leases(self.session, self.place, self.carry_out)
         self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
         self.groups = Groups(self)
+        self.hints = Hints(self.start, self.repaint_soon)
         self.renderer = Renderer(
             self, self.session, self.place, self.parts, self.appearance, self._troubles,
-            self.keymap, self.groups, own_usage.OwnUsage(cpu_seconds, memory),
+            self.keymap, self.groups, self.hints, own_usage.OwnUsage(cpu_seconds, memory),
             advise=lambda text: self.toast(text, "warning"),
         )  # fmt: skip
         self.navigation = Navigation(
@@ -197,6 +199,10 @@ class Monitor(TerminalApp):
         elif self.does("open"):
             self.do("open")
 
+    def on_prompt_clicked(self, message: Prompt.Clicked) -> None:
+        if self.does(message.id):
+            self.do(message.id)
+
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         if self.place.mode == "menu" or self.prompt.question is None:
             self.go_to(self.place.panes[message.place - 1])
@@ -221,8 +227,10 @@ class Monitor(TerminalApp):
             self.groups.key_pressed(event.key, event.time)
             if self.prompt.question is not None:
                 await self.prompt.take(event)
-            else:
-                await self.run_binding(event.key)
+                return
+            self.hints.forget()
+            if not await self.run_binding(event.key):
+                self.hint(why_unused(event.key, self.place.mode, self.keymap, self.groups))
 
     def does(self, id: str, /) -> bool:
         return self.offered(self.groups.key(id))
@@ -292,6 +300,9 @@ class Monitor(TerminalApp):
 
     def toast(self, text: str, severity: Severity) -> None:
         self.notify(label(text), severity=severity, markup=False, timeout=TOAST_SECONDS)
+
+    def hint(self, text: str) -> None:
+        self.hints.show(text)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
         self.start(self._carried_out(work))

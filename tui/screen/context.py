@@ -91,6 +91,9 @@ class Context(Protocol):
 
     def toast(self, text: str, severity: Severity) -> None: ...
 
+    def hint(self, text: str) -> None:
+        """Show a sentence in the place of the keys for two seconds."""
+
     def go_to(self, pane: Pane, about: str = "") -> None: ...
 
     def do(self, id: str, /) -> None:
@@ -149,6 +152,10 @@ class Actions:
     def offers(self, _action: str, /) -> bool:
         """Return whether the action works on this pane, with this source."""
         return True
+
+    def why_not(self, _action: str, /) -> str:
+        """Say why the action does not work here, for a person who pressed its key."""
+        return ""
 
     def host_lines(self) -> Sequence[Line]:
         """Return lines that say whose numbers these are."""

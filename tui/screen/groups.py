@@ -43,6 +43,10 @@ class Groups:
         """Return whether the key's group can do something here."""
         return self._owners[key.id][1].offers(key.action)
 
+    def why_not(self, key: Key) -> str:
+        """Say why the key's group can do nothing here; "": it has no word for it."""
+        return self._owners[key.id][1].why_not(key.action)
+
     def do(self, id: str) -> None:
         """Call the key's method."""
         key, group = self._owners[id]

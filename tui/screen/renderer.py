@@ -9,6 +9,8 @@ from probes.analysis import since_boot
 from probes.analysis.cases import judgement, words
 from tui.screen.appearance import Appearance
 from tui.screen.groups import Groups
+from tui.screen.hints import Hints
+from tui.screen.key import Key
 from tui.screen.keymap import Keymap
 from tui.screen.layout import Heights, graph_block, heights
 from tui.screen.parts import Parts
@@ -24,6 +26,7 @@ from tui.terminal.app_base import TerminalApp
 from tui.toolkit.pane import Pane
 from tui.toolkit.vitals_strip import strip, strip_height
 from tui.widgets.live_table import LiveTable
+from tui.widgets.prompt import FooterKey, footer_width
 from tui.widgets.report import Report
 from tui.widgets.status_line import StatusFigures
 from tui.widgets.tabs import Tab
@@ -53,12 +56,14 @@ class Renderer:
         troubles: Troubles,
         keymap: Keymap,
         groups: Groups,
+        hints: Hints,
         own: OwnUsage,
         advise: Callable[[str], None],
     ) -> None:
         self._app, self._session, self._place, self._parts = app, session, place, parts
         self._appearance, self._troubles, self._keymap = appearance, troubles, keymap
-        self._groups, self._own, self._advise = groups, own, advise
+        self._groups, self._hints = groups, hints
+        self._own, self._advise = own, advise
         self._due = self._advised = False
 
     # Which widgets belong to the place
@@ -133,7 +138,7 @@ class Renderer:
         self._paint_trouble()
         self._paint_vitals()
         self._paint_tabs()
-        self._parts.prompt.show(self._footer())
+        self._parts.prompt.show(self._offered(), self._footer())
 
     def paint_row(self) -> None:
         """Paint what depends on the selected row: another is selected, or it has new values."""
@@ -261,24 +266,26 @@ class Renderer:
             notes=tuple(note for group in self._groups if (note := group.note())),
         )
 
-    def _footer(self) -> Line:
-        """Return the keys at the bottom, or what a group has there instead."""
+    def _footer(self) -> Line | None:
+        """Return what is at the bottom in place of the keys: a hint, or what a group has there."""
         others = (group.footer() for group in self._groups)
-        return next((line for line in others if line is not None), None) or self._keys()
+        return self._hints.line(self._app.size.width) or next(
+            (line for line in others if line is not None), None
+        )
 
-    def _keys(self) -> Line:
-        spans: list[Span] = [(" ", "")]
-        for key in self._keymap.footer():
-            if self._app.does(key.id):
-                shown = key.shown.split(" ")[0]
-                if key.id == "attach" and (detach := self._keymap.shown("detach")):
-                    shown = f"{shown}/{detach}"
-                searches = key.id == "filter" and self._place.mode == "help"
-                title = "Search" if searches else key.title
-                spans += [(shown, "accent"), (f" {title}  ", "muted")]
-        while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self._app.size.width + 2:
-            del spans[-6:-4]  # not what is at the end: leaving and help
-        return line(*spans)
+    def _offered(self) -> list[FooterKey]:
+        """Return the keys at the bottom, as many as fit."""
+        keys = [self._footer_key(key) for key in self._keymap.footer() if self._app.does(key.id)]
+        while len(keys) > 3 and footer_width(keys) > self._app.size.width + 2:
+            del keys[-3]  # not what is at the end: leaving and help
+        return keys
+
+    def _footer_key(self, key: Key) -> FooterKey:
+        shown = key.shown.split(" ")[0]
+        if key.id == "attach" and (detach := self._keymap.shown("detach")):
+            shown = f"{shown}/{detach}"
+        searches = key.id == "filter" and self._place.mode == "help"
+        return FooterKey(key.id, shown, "Search" if searches else key.title)
 
     # Which widgets are visible, and where
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Container, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from textual.events import Click
 from textual.events import Key as KeyEvent
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 
 from probes.units import printable
@@ -59,17 +61,47 @@ class Question:
         return len(self.answer) if self.at < 0 else min(self.at, len(self.answer))
 
 
+class FooterKey(NamedTuple):
+    """A key at the bottom: its binding's id, the key as users know it, and what it does."""
+
+    id: str
+    shown: str
+    title: str
+
+    @property
+    def spans(self) -> tuple[Span, Span]:
+        return (self.shown, "accent"), (f" {self.title}  ", "muted")
+
+    @property
+    def width(self) -> int:
+        return sum(width_of(text) for text, _ in self.spans)
+
+
+def footer_width(keys: Iterable[FooterKey]) -> int:
+    """Return the cells of all of them, and of the one before."""
+    return 1 + sum(key.width for key in keys)
+
+
 class Prompt(Canvas):
-    """Keys when nothing is asked. While something is, it takes every key."""
+    """Keys when nothing is asked; each can be clicked. While something is, it takes every key."""
+
+    class Clicked(Message):
+        """A click on a key. id: its binding's."""
+
+        def __init__(self, id: str) -> None:
+            super().__init__()
+            self.id = id
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.question: Question | None = None
-        self._keys: Line = line()
+        self._keys: Sequence[FooterKey] = ()
+        self._instead: Line | None = None
         self._shown, self._drawn = Shown(), False
 
-    def show(self, keys: Line) -> None:
-        self._keys = keys
+    def show(self, keys: Sequence[FooterKey], instead: Line | None = None) -> None:
+        """Show keys, or something in their place."""
+        self._keys, self._instead = keys, instead
         self._fit()
         self.repaint()
 
@@ -109,7 +141,7 @@ class Prompt(Canvas):
     def _lines(self) -> list[Line]:
         q, width = self.question, max(self.size.width or self.app.size.width, 8)
         if q is None:
-            return [self._keys]
+            return [self._instead or line(" ", *(span for key in self._keys for span in key.spans))]
         if q.choices:
             rows = [q.text] if width_of(q.text) + 3 <= width else wrap(q.text, width - 3)
             fault = wrap(q.fault, width - 3) if q.fault else []
@@ -117,6 +149,14 @@ class Prompt(Canvas):
         text, role = self._below(q)
         below = [line((f" {row}", role)) for row in wrap(text, width - 2)]
         return [line((f" {q.text} ", "accent"), *_typed(q, width - width_of(q.text) - 4)), *below]
+
+    def on_click(self, event: Click) -> None:
+        if self.question is not None or self._instead is not None:
+            return
+        for n, key in enumerate(self._keys, 1):
+            if event.x < footer_width(self._keys[:n]):
+                self.post_message(self.Clicked(key.id))
+                return
 
     def _below(self, q: Question) -> Span:
         """Return the text below what is typed."""

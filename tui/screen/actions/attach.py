@@ -52,6 +52,9 @@ class AttachActions(Actions):
             return True
         return action == "detach" and pane.name == "rules"
 
+    def why_not(self, _action: str, /) -> str:
+        return "these rows belong to no hook"
+
     def _target(self) -> HookId | None:
         """Return the row's hook: from here on its identity counts, wherever the row moves."""
         record, hook_of = self.screen.record, self.screen.place.pane.hook_of

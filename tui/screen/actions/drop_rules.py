@@ -41,6 +41,11 @@ class DropRuleActions(Actions):
             return place.pane.about is not None and "sources" in place.inner
         return action != "drop" or place.pane.offer is not None
 
+    def why_not(self, action: str, /) -> str:
+        if action == "sources":
+            return "it shows who sends to the interface of a row"
+        return "a rule drops on an interface, from its row, its senders or its drops"
+
     def sources(self) -> None:
         """Show who sends what to the interface of the row."""
         record, about = self.screen.record, self.screen.place.pane.about

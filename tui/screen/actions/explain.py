@@ -24,9 +24,10 @@ class ExplainActions(Actions):
             return False
         return case_of(self.screen.session.view, record) is not None
 
+    def why_not(self, _action: str, /) -> str:
+        return "no case is selected: cases are the marked rows"
+
     def explain(self) -> None:
         """Open a report on the selected case."""
         if self.screen.record is not None and self.offers("explain"):
             self.screen.navigation.open(self.screen.record)
-        else:
-            self.screen.toast("no case is selected: cases are the marked rows", "information")

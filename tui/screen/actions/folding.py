@@ -21,6 +21,9 @@ class FoldingActions(Actions):
     def offers(self, _action: str, /) -> bool:
         return self.screen.place.mode in self.screen.place.pane.folds
 
+    def why_not(self, _action: str, /) -> str:
+        return "nothing is left out of what is shown"
+
     def unfold(self) -> None:
         """Show what is left out, or leave it out again."""
         session = self.screen.session

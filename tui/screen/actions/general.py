@@ -53,6 +53,8 @@ class GeneralActions(Actions):
             screen.go_to(place.came)
         elif screen.session.frozen:
             screen.time.back_to_live()
+        else:
+            screen.hint("nothing is open, zoomed or filtered")
 
     def quit_now(self) -> None:
         self.screen.leave(0)

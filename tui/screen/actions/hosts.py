@@ -50,6 +50,9 @@ class HostActions(Actions):
     def offers(self, _action: str, /) -> bool:
         return self._several
 
+    def why_not(self, _action: str, /) -> str:
+        return "there is only one host"
+
     def step(self, step: int) -> None:
         """Show the next host."""
         session = self.screen.session

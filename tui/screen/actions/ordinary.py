@@ -35,6 +35,9 @@ class OrdinaryActions(Actions):
             return False
         return bool(self.screen.session.entries) or self._case() is not None
 
+    def why_not(self, _action: str, /) -> str:
+        return "no case is selected, and nothing was said to be ordinary"
+
     def ask(self) -> None:
         """Ask what is ordinary, and until when; what is already can be taken back."""
         choices = list(self._choices())

@@ -1,0 +1,68 @@
+"""A key that can do nothing says so, and the keys at the bottom can be clicked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.stage import playing, settle, text
+from tui.screen import hints
+
+
+def _last(app: Any) -> str:
+    return text(app).splitlines()[-1].strip()
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("Z",), "Z is no key here; ? lists those that are"),
+        (("1", "D"), "D does nothing here: a rule drops on an interface"),
+        (("3", "t"), "t does nothing here: it shows who sends to the interface of a row"),
+        (("1", "end", "i"), "i does nothing here: no case is selected"),
+        (("5", "a"), "a does nothing here: these rows belong to no hook"),
+        (("4", "enter", "s"), "s does nothing while the detail is open: Esc closes it"),
+        (("4", "escape"), "nothing is open, zoomed or filtered"),
+    ],
+)
+async def test_a_key_that_can_do_nothing_says_why(keys: tuple[str, ...], said: str) -> None:
+    async with playing(pane="overview", ticks=49) as (app, pilot):
+        await pilot.press(*keys)
+        await settle(pilot)
+        assert _last(app).startswith(said)
+        await pilot.press("2")
+        await settle(pilot)
+        assert "Quit" in _last(app), "the next key has its own answer"
+
+
+async def test_it_is_said_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "SECONDS", 0.0)
+    async with playing(pane="overview") as (app, pilot):
+        await pilot.press("Z")
+        await settle(pilot)
+        await settle(pilot)
+        assert "is no key" not in _last(app)
+
+
+async def test_a_key_at_the_bottom_can_be_clicked() -> None:
+    async with playing(pane="overview", size=(80, 24)) as (app, pilot):
+        for title, mode in (("s Sort", "menu"), ("? Help", "help"), ("Enter Detail", "pane")):
+            await pilot.press("escape", "1")
+            await settle(pilot)
+            x = text(app).splitlines()[-1].index(title)
+            await pilot.click("#prompt", offset=(x + len(title) - 1, 0))
+            await settle(pilot)
+            assert app.place.mode == mode
+        assert app.place.pane.name != "overview", "Enter leads to the case's pane"
+
+
+async def test_a_click_beside_the_keys_or_while_something_is_asked_does_nothing() -> None:
+    async with playing(pane="overview", size=(120, 24)) as (app, pilot):
+        await pilot.click("#prompt", offset=(119, 0))
+        await settle(pilot)
+        assert (app.place.mode, app.place.pane.name) == ("pane", "overview")
+        await pilot.press("slash")
+        await pilot.click("#prompt", offset=(10, 0))
+        await settle(pilot)
+        assert app.prompt.question is not None
