@@ -83,7 +83,8 @@ release-check: $(DEV_READY) ## what must be true before a version is tagged
 
 bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=scale, hour, path, recording, hooks, rows, leave, truth, memory, incidents
 	[[ -f bench/$(or $(BENCH),screen).py ]] || { echo 'bench: there is no $(BENCH); see make help' >&2; exit 2; }
-	.ci/packages $(BENCH_PACKAGES)
+	.ci/packages $(BENCH_PACKAGES) $(if $(findstring --kernel,$(ARGS)),$(MATRIX_PACKAGES))
+	$(if $(findstring --kernel,$(ARGS)),$(MAKE) $(MATRIX_READY))
 	exec .venv/bin/python -m bench.$(or $(BENCH),screen) $(ARGS)
 
 # Where something may not be installed, ebpftop still runs, on what is there.

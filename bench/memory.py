@@ -58,13 +58,14 @@ def _measure(arguments: argparse.Namespace) -> None:
         command = [*_confined(arguments.cgroup), *command]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     terminal = Terminal(command, environment, 50, 160)
-    highest = _Used(0, 0, 0)
+    highest, when = _Used(0, 0, 0), 0.0
     try:
         for second in range(arguments.seconds):
             while time.monotonic() < terminal.started + second + 1:
                 terminal.read(0.02, draw=False)
                 used = _used(terminal.pid)
-                highest = max(highest, used, key=sum)
+                if sum(used) > sum(highest):
+                    highest, when = used, time.monotonic() - terminal.started
             if second % 10 == 9:
                 print(f"{second + 1:4} s  {used}", flush=True)
     finally:
@@ -72,7 +73,7 @@ def _measure(arguments: argparse.Namespace) -> None:
             os.kill(load, signal.SIGKILL)
             os.waitpid(load, 0)
     alive = Path(f"/proc/{terminal.pid}/exe").exists()
-    print(f"highest {highest}; {'it lives' if alive else 'it was killed'}")
+    print(f"highest {highest}, after {when:.0f} s; {'it lives' if alive else 'it was killed'}")
     terminal.close()
 
 

@@ -493,6 +493,10 @@ def _elem(
     return uapi.MapElem(fd, address(key), address(value), flags)
 
 
+Octets = bytes | memoryview
+"""Bytes; where there are many, a view of the memory that the kernel wrote to."""
+
+
 class _BatchBuffer:
     """Memory that the kernel writes to, kept for the next batch.
 
@@ -500,23 +504,27 @@ class _BatchBuffer:
     """
 
     KEPT = 1 << 20
-    """Bytes that may have been touched; with more it is given back, and each page of it is a fault
-    at the next batch. The system calls of two CPUs are 320 KB."""
+    """Bytes that may have been touched; with more it is handed over, not copied, and each page of
+    another is a fault at the next batch. The system calls of two CPUs are 320 KB."""
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
         self._size = self._address = 0
 
-    def of(self, size: int) -> tuple[mmap.mmap, int]:
-        """Return at least so many bytes, and where they are."""
+    def of(self, size: int) -> int:
+        """Return the address of at least so many bytes."""
         if self._memory is None or self._size < size:
             self._memory, self._size = mmap.mmap(-1, size), size
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        return self._memory, self._address
+        return self._address
 
-    def used(self, size: int) -> None:
-        if size > self.KEPT:
-            self._memory = None
+    def taken(self, size: int) -> Octets:
+        """Return what was written. Many bytes are the buffer itself, which goes with them."""
+        assert self._memory is not None
+        if size <= self.KEPT:
+            return self._memory[:size]
+        handed, self._memory = memoryview(self._memory).toreadonly(), None
+        return handed[:size]
 
 
 class _BatchBuffers(threading.local):
@@ -531,7 +539,7 @@ _buffers = _BatchBuffers()
 
 def map_lookup_batch(
     fd: int, key_size: int, value_size: int, max_entries: int, *, take: bool = False
-) -> tuple[bytes, bytes, int]:
+) -> tuple[Octets, Octets, int]:
     """Read all keys, all values and their number, in as few calls as it takes. Linux 5.6.
 
     take: they are deleted from the map, which is a hash; so if an error comes after some of them,
@@ -540,8 +548,8 @@ def map_lookup_batch(
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
     may or may not be seen.
     """
-    keys, to_keys = _buffers.keys.of(key_size * max_entries)
-    values, to_values = _buffers.values.of(value_size * max_entries)
+    to_keys = _buffers.keys.of(key_size * max_entries)
+    to_values = _buffers.values.of(value_size * max_entries)
     token = ctypes.create_string_buffer(max(key_size, 8))
     attr = uapi.Batch(map_fd=fd, out_batch=address(token))
     command, done = _MAP_TAKE_BATCH if take else _MAP_LOOKUP_BATCH, 0
@@ -564,7 +572,4 @@ def map_lookup_batch(
         done += attr.count
         if end:
             break
-    found = keys[: done * key_size], values[: done * value_size], done
-    _buffers.keys.used(done * key_size)
-    _buffers.values.used(done * value_size)
-    return found
+    return _buffers.keys.taken(done * key_size), _buffers.values.taken(done * value_size), done

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.errors import LoadFailed
+from probes.kernel.bpf import Octets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,7 +113,7 @@ class StructLayout:
         made: np.dtype[np.void] = np.dtype(described)
         return made
 
-    def array(self, data: bytes, number: int) -> NDArray[np.void]:
+    def array(self, data: Octets, number: int) -> NDArray[np.void]:
         """Return so many of them, one after the other, as a structured array on these bytes."""
         if not self.size or not number:
             return np.zeros(number, self.dtype)
@@ -141,7 +142,7 @@ class MapEntries:
     """
 
     def __init__(
-        self, layouts: tuple[StructLayout, StructLayout], keys: bytes, values: bytes
+        self, layouts: tuple[StructLayout, StructLayout], keys: Octets, values: Octets
     ) -> None:
         self._layouts, self._octets = layouts, (keys, values)
 
@@ -182,7 +183,7 @@ class MapEntries:
         return [k + v for k, v in zip(key.codec.iter_unpack(keys), unpacked, strict=True)]
 
 
-def written(keys: bytes, values: bytes, sizes: tuple[int, int]) -> tuple[bytes, bytes]:
+def written(keys: Octets, values: Octets, sizes: tuple[int, int]) -> tuple[bytes, bytes]:
     """Return the keys and values of entries whose value is not all zero. sizes: of one of each."""
     size, stride = sizes
     octets = np.frombuffer(values, "u1").reshape(-1, stride)
@@ -190,7 +191,7 @@ def written(keys: bytes, values: bytes, sizes: tuple[int, int]) -> tuple[bytes, 
     return np.frombuffer(keys, "u1").reshape(-1, size)[used].tobytes(), octets[used].tobytes()
 
 
-def summed(values: bytes, cpus: int, lanes: int) -> bytes:
+def summed(values: Octets, cpus: int, lanes: int) -> bytes:
     """Return the sums over the CPUs of values that have so many u64 each, modulo 2**64."""
     of_cpus: NDArray[np.uint64] = np.frombuffer(values, "=u8").reshape(-1, cpus, lanes)
     total: bytes = of_cpus.sum(axis=1, dtype="=u8").tobytes()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from probes.arrays import FEW
 from probes.errors import LoadFailed, ProbeError, in_words
 from probes.kernel import bpf, cpus
+from probes.kernel.bpf import Octets
 from probes.kernel.map_entries import MapEntries, Row, StructLayout, summed, written
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ class BpfTable:
         )
         return list(self._value.codec.iter_unpack(values))
 
-    def _all(self, *, take: bool = False) -> tuple[bytes, bytes]:
+    def _all(self, *, take: bool = False) -> tuple[Octets, Octets]:
         """Read all keys, one after the other, and all values. take: and delete these entries."""
         try:
             keys, values, _ = bpf.map_lookup_batch(
@@ -147,7 +148,7 @@ class BpfTable:
             return self._iterate(take=take)
         return keys, values
 
-    def _written(self, keys: bytes, values: bytes) -> tuple[bytes, bytes]:
+    def _written(self, keys: Octets, values: Octets) -> tuple[bytes, bytes]:
         size, stride = self._key.size, self._stride
         if len(values) > FEW * stride:
             return written(keys, values, (size, stride))
@@ -165,7 +166,7 @@ class BpfTable:
     def _read(self, *, used: bool) -> MapEntries:
         return self._laid_out(*(self._written(*self._all()) if used else self._all()))
 
-    def _laid_out(self, keys: bytes, values: bytes) -> MapEntries:
+    def _laid_out(self, keys: Octets, values: Octets) -> MapEntries:
         return MapEntries((self._key, self._value), keys, self._summed(values))
 
     def _iterate(self, *, take: bool = False) -> tuple[bytes, bytes]:
@@ -185,7 +186,7 @@ class BpfTable:
                 bpf.map_delete(self.fd, key)
         return b"".join(found), b"".join(found.values())
 
-    def _summed(self, values: bytes) -> bytes:
+    def _summed(self, values: Octets) -> Octets:
         """Sum entries of one value for each CPU into entries of one value.
 
         Of a few entries, a CPU's value is added as one number, all its u64 lanes at once. No lane
@@ -202,7 +203,7 @@ class BpfTable:
             of_all = [n & _WORD for n in map(sum, zip(*lanes_of_cpus, strict=True))]
             return struct.pack(f"={len(of_all)}Q", *of_all)
         stride, before = self._stride, self._sums
-        each = [values[first : first + stride] for first in range(0, len(values), stride)]
+        each = [bytes(values[first : first + stride]) for first in range(0, len(values), stride)]
         sums = [before.get(entry) or self._sum(entry) for entry in each]
         if len(each) > 1:
             self._sums = dict(zip(each, sums, strict=True))

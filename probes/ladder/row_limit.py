@@ -44,7 +44,7 @@ class RowLimit:
             return rows
         before = self._before.get(id, {})
         if isinstance(rows, RowTable) and (sums := _sums(hook, rows)) is not None:
-            self._before[id] = made = _TableSums(rows, sums)
+            self._before[id] = made = _TableSums(rows.only_keys(), sums)
             return rows.at(made.most_active(before, most))
         if isinstance(before, _TableSums):
             before = before.by_key()
@@ -92,7 +92,7 @@ def _fitted(
 
 
 class _TableSums(NamedTuple):
-    """What each row of a table has counted."""
+    """What each row of a table has counted. table: of its keys."""
 
     table: RowTable
     sums: NDArray[np.int64]

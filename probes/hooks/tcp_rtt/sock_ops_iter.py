@@ -67,7 +67,12 @@ class _Connections:
     def rows(self, flags: CallbackFlags) -> Iterable[Row]:
         entries = self._table.entries()
         many = len(entries) >= open_sockets.MANY
-        entries = (self._settled_many if many else self._settled_few)(entries, flags)
+        settle = self._settle_many if many else self._settle_few
+        if not settle(entries):
+            del entries  # megabytes, which are read again
+            flags.visit()
+            entries = self._table.entries()
+            self._take(entries, many=many)
         if not flags.complete:
             self._sockets.read()
         if many:
@@ -77,28 +82,31 @@ class _Connections:
             self._few.take(entries.rows())
         return self._one_by_one(flags)
 
-    def _settled_many(self, entries: Entries, flags: CallbackFlags) -> Entries:
+    def _take(self, entries: Entries, *, many: bool) -> None:
+        if many:
+            self._many.stopped(entries)
+        else:
+            self._few.take(entries.rows())
+
+    def _settle_many(self, entries: Entries) -> bool:
+        """Ask for connections that fell silent; return False where they are too many for that."""
         stopped = self._many.stopped(entries)
         if len(stopped) > FEW:
-            flags.visit()
-            entries = self._table.entries()
-            self._many.stopped(entries)
-        elif stopped:
+            return False
+        if stopped:
             found = sock_diag.found(self._many.ends(entries, stopped))
             self._many.settle(stopped, found)
-        return entries
+        return True
 
-    def _settled_few(self, entries: Entries, flags: CallbackFlags) -> Entries:
+    def _settle_few(self, entries: Entries) -> bool:
         self._many.forget()
         self._few.take(entries.rows())
         stopped = self._few.stopped()
         if len(stopped) > FEW:
-            flags.visit()
-            entries = self._table.entries()
-            self._few.take(entries.rows())
-        elif stopped:
+            return False
+        if stopped:
             self._few.settle(sock_diag.found(stopped))
-        return entries
+        return True
 
     def _in_columns(self, entries: Entries, flags: CallbackFlags) -> Iterable[Row] | None:
         others = None if flags.complete else self._sockets.many
