@@ -81,6 +81,7 @@ EVERYTHING = (
     "dns",
     "name-servers",
     "net-counters",
+    "namespaces",
     "memory",
     "tls",
     "profile",

@@ -130,13 +130,12 @@ class _FindingsWatch:
 
     async def _ask_more(self) -> None:
         """Attach what tells more of what is wrong, such as whose calls fail."""
-        want = wants(self._judged.facts)
-        known = self._alone or want in self._asked or len(self._asked) == _MOST_ASKED
-        if want is None or known:
-            return
-        self._asked.add(want)
-        with suppress(ProbeError):  # then nobody is named
-            await self._live.attach(want)
+        for want in wants(self._judged.facts):
+            if self._alone or want in self._asked or len(self._asked) == _MOST_ASKED:
+                continue
+            self._asked.add(want)
+            with suppress(ProbeError):  # then nobody is named
+                await self._live.attach(want)
 
     def _usual_known_in(self) -> float:
         """Return the seconds until what is usual is known; 0: it is."""

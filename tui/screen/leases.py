@@ -12,7 +12,7 @@ from tui.session.session import Session
 
 KEPT_SECONDS = 10.0
 """Seconds for which what a pane has wanted stays attached."""
-MOST_WANTED = 3
+MOST_WANTED = 4
 """Hooks that are attached at once because the pane wants them."""
 
 
@@ -70,12 +70,14 @@ class Leases:
         pane, session, now = self._place.pane, self._session, time.monotonic()
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
-        want = pane.wants(session.live)
+        wants = pane.wants(session.live)
         for id in [id for id, last in self._wanted.items() if now - last >= KEPT_SECONDS]:
-            if id != want:
+            if id not in wants:
                 del self._wanted[id]
                 self._return(str(id))
-        if want is not None and (want in self._wanted or len(self._wanted) < MOST_WANTED):
+        for want in wants:
             if want not in self._wanted:
+                if len(self._wanted) == MOST_WANTED:
+                    continue
                 self.borrow(str(want), want, unasked=True)
             self._wanted[want] = now

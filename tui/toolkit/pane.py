@@ -103,7 +103,7 @@ class Pane:
     case: Callable[[View, TableRow], Case | None] | None = None
     folds: frozenset[str] = frozenset()
     draw: Callable[[View, TableRow | None, int, int], list[Line]] | None = None
-    wants: Callable[[View], HookId | None] | None = None
+    wants: Callable[[View], Sequence[HookId]] | None = None
     vitals: bool = False
     short: str = ""
     heading: Callable[[View], str] | None = None

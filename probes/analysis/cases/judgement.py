@@ -57,14 +57,17 @@ def needs() -> tuple[str, ...]:
     return tuple(dict.fromkeys(hook for detector in DETECTORS for hook in detector.needs))
 
 
-def wants(facts: Facts) -> HookId | None:
-    """Return the hook that would tell more of what is wrong, attached or not; None: none would.
+def wants(facts: Facts) -> list[HookId]:
+    """Return the hooks that would tell more of what is wrong, attached or not: one a detector.
 
-    It stays the same as long as that goes on, so that what it tells is not lost.
+    They stay the same as long as that goes on, so that what they tell is not lost.
     """
-    with suppress(Exception):  # `cases` says what raises
-        return next(filter(None, (detector.wants(facts) for detector in DETECTORS)), None)
-    return None
+    found: list[HookId] = []
+    for detector in DETECTORS:
+        with suppress(Exception):  # `cases` says what raises
+            if (want := detector.wants(facts)) is not None:
+                found.append(want)
+    return found
 
 
 def blind(facts: Facts) -> list[Status]:

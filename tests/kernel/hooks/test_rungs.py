@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -540,6 +541,42 @@ def test_datagrams_for_nobody_are_in_the_kernel_s_counter(
     assert 0 < row["age"] <= time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     assert row["since"] == "boot at the earliest"
     record_property("count", 7)
+
+
+_ALONE = """
+import socket, subprocess
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+taken = socket.socket(type=socket.SOCK_DGRAM)
+taken.bind(("127.0.0.1", 0))
+print(flush=True)
+input()
+for _ in range(20):
+    taken.sendto(b"x", taken.getsockname())
+assert socket.socket().connect_ex(("127.0.0.1", 9))
+print(flush=True)
+input()
+"""
+
+
+@_rungs("namespaces")
+def test_packets_and_connects_of_another_namespace(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    attachment = attached("namespaces", rung)
+    command = ("unshare", "-n", sys.executable, "-c", _ALONE)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alone:
+        assert alone.stdin
+        assert alone.stdout
+        readings = []
+        for _ in range(2):
+            alone.stdout.readline()
+            readings.append(find(values(attachment), pid=alone.pid))
+            alone.stdin.write(b"\n")
+            alone.stdin.flush()
+    before, after = readings
+    names = ("rx_packets", "tx_packets", "connects", "failed")
+    assert [after[name] - before[name] for name in names] == [22, 22, 1, 1]  # a SYN, a RST
+    record_property("count", 22)
 
 
 @_rungs("memory")

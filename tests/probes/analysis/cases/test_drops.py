@@ -7,7 +7,8 @@ import pytest
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.detectors import drops, programs
 from probes.analysis.cases.joined import joined
-from probes.model import Value
+from probes.analysis.cases.judgement import wants
+from probes.model import HookId, Value
 from tests.support.watched_host import WatchedHost
 
 Values = dict[str, Value]
@@ -245,6 +246,32 @@ def test_another_namespace_s_come_behind_and_name_it() -> None:
     assert (first.where.netns, second.where.netns) == ("", "42")
     assert "netns 42" in second.what
     assert second.share is None
+
+
+@pytest.mark.parametrize(
+    ("known", "way", "share"),
+    [
+        ({"rx_packets": 1200, "tx_packets": 5}, "in", 0.75),
+        ({"rx_packets": 10, "tx_packets": 1800}, "out", 0.5),
+        ({"rx_packets": 1_000_000}, "in", None),
+    ],
+)
+def test_another_namespace_s_are_a_share_of_what_comes_there(
+    known: Values, way: str, share: float | None
+) -> None:
+    """Asked for once packets are lost there."""
+    row = _drop("NETFILTER_DROP", 900, interface="if2 (netns 42)", netns=42, way=way)
+    there = {"netns": 42, "comm": "nginx", "pid": 7}
+    host = WatchedHost("interfaces", "drops")
+    host.tick(interfaces=[_link()], drops=[])
+    host.tick(interfaces=[_link(rx_packets=100)], drops=[row])
+    assert wants(host.facts) == [HookId("namespaces")]
+    host.tick(interfaces=[], drops=[row], namespaces=[there])
+    host.tick(interfaces=[], drops=[{**row, "packets": 1800}], namespaces=[{**there, **known}])
+    found = [(claim.share, claim.of) for claim in drops.DETECTOR.claims(host.facts)]
+    assert found == (
+        [(share, f"packets {'received' if way == 'in' else 'sent'} there")] if share else []
+    )
 
 
 def test_what_datagrams_a_queue_drops_is_told_once() -> None:

@@ -147,4 +147,4 @@ def test_a_detector_that_raises_says_so_and_takes_no_other_with_it(
     (why,) = found[1].case.evidence
     assert why.text.startswith("judging by trips failed: ")
     assert "odd" in why.text
-    assert judgement.wants(judged.facts) is None
+    assert not judgement.wants(judged.facts)

@@ -13,12 +13,13 @@ from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH
 
 ELSEWHERE_FLOOR = 20.0
-"""Lost packets a second of another network namespace, in which nobody counts what comes."""
+"""Lost packets a second of another network namespace, while it is not known what comes there."""
 MUCH, SOME, FEW_OF_ALL = 0.1, 0.01, 0.001
 """Shares from which a refusal, a loss, and a loss at one socket harm somebody."""
 _UNSURE = frozenset({"PACKET_SOCK_ERROR", "QUEUE_PURGE"})
 """Losses that may harm nobody: a capture's copies, and what a connection left when it ended."""
 _RECEIVED = frozenset({"nic", "xdp", "tc-ingress", "socket"})
+_BEFORE_IP = frozenset({"nic", "xdp", "tc-ingress"})
 _SENT = frozenset({"tc-egress", "qdisc", "wire"})
 
 
@@ -46,8 +47,10 @@ def share_of(lost: Lost, links: Links) -> tuple[float | None, str]:
     if lost.waiting:
         return min(lost.waiting / max(lost.room, 1), 1.0), "its limit"
     at = lost.place.at if lost.place.at != DASH else seen_at(lost.rows)
-    if not lost.rate or lost.place.netns:
+    if not lost.rate:
         return None, ""
+    if lost.place.netns:
+        return _share_elsewhere(lost, links.namespace(lost.place.netns))
     if at == DASH and described(lost.cause).by_port:
         came = links.received()
         return (min(lost.rate / came, 1.0), "packets received") if came else (None, "")
@@ -58,6 +61,19 @@ def share_of(lost: Lost, links: Links) -> tuple[float | None, str]:
     if _received(lost, received):
         return min(lost.rate / max(received, lost.rate), 1.0), f"packets received at {at}"
     return lost.rate / (sent + lost.rate), f"packets sent to {at}"
+
+
+def _share_elsewhere(lost: Lost, there: SnapshotRow | None) -> tuple[float | None, str]:
+    """Return the share of the IP packets of another namespace, which the kernel counts there."""
+    if there is None:
+        return None, ""
+    received, sent = (there.rates.get(name) or 0 for name in ("rx_packets", "tx_packets"))
+    before = lost.rate if lost.stage in _BEFORE_IP else 0.0
+    inward = _received(lost, received + before)
+    came = received + before if inward else sent
+    if not came:
+        return None, ""  # all of it comes in at another time than it is counted
+    return min(lost.rate / came, 1.0), f"packets {'received' if inward else 'sent'} there"
 
 
 def _received(lost: Lost, received: float) -> bool:

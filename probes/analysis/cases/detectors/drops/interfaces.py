@@ -1,4 +1,4 @@
-"""The interfaces at which packets are lost, by name."""
+"""The interfaces at which packets are lost, by name, and what comes to other namespaces."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from probes.analysis.many import rows_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH
 
+NAMESPACES = "namespaces"
+"""The hook that counts what comes to other network namespaces, and what leaves them."""
 _DOWN = frozenset({"down", "lowdown", "gone", "dormant"})
 
 
@@ -21,13 +23,18 @@ def is_down(link: SnapshotRow) -> bool:
 
 
 class Links:
-    """Interfaces by name."""
+    """Interfaces by name; other network namespaces by number."""
 
     def __init__(self, facts: Facts) -> None:
         self._rows = {str(row.stored["interface"]): row for row in rows_of(facts, "interfaces")}
+        self._namespaces = {str(row.stored["netns"]): row for row in rows_of(facts, NAMESPACES)}
 
     def get(self, name: str) -> SnapshotRow | None:
         return self._rows.get(name)
+
+    def namespace(self, netns: str) -> SnapshotRow | None:
+        """Return what a network namespace receives and sends; None: it is not known."""
+        return self._namespaces.get(netns)
 
     def rows(self, name: str) -> Iterator[ClaimedRow]:
         """Yield the row of the pane that an interface is shown in."""
