@@ -209,3 +209,16 @@ def test_connects_whose_syns_are_sent_again_are_slow() -> None:
     assert (claim.now, claim.share) == (1e9, 1.0)
     quick = _row(80, connects=9, established=9, total_ns=9_000_000, latency=timed(9, 19))
     assert not _told(quick)
+
+
+def test_how_many_have_failed_since_boot_is_usual_at_the_first_second() -> None:
+    """On a host that is up for 100,000 s."""
+    host = WatchedHost("tcp-connect")
+    for events in (50_000, 16):
+        counter: Mapping[str, Value] = {
+            "counter": "TcpAttemptFails", "events": events, "age": 10**14, "since": "boot",
+        }  # fmt: skip
+        host.more(tcp_connect=[_row(80, connects=16, refused=16)], net_counters=[counter])
+    (claim,) = DETECTOR.claims(host.facts)
+    assert (claim.severity, claim.usual, claim.since_boot) == (Gravity.ALARM, 0.5, True)
+    assert claim.evidence[-1].text == "usual: 0.5/s since boot (TcpAttemptFails)"

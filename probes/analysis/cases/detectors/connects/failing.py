@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from probes.analysis import since_boot
 from probes.analysis.anomaly import LEARN
 from probes.analysis.cases.attempts import LATELY, Attempts
+from probes.analysis.cases.cause_counters import with_usual
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Who
 from probes.analysis.cases.detectors.connects.evidence import evidence_of
 from probes.analysis.cases.detectors.connects.figures import BY_PLACE, FAILING, HOOK
@@ -96,7 +98,8 @@ def _claim(facts: Facts, a: Attempts, group: Group, m: Measured) -> Claim:
     single = group.port is not None and group.address is not None
     alarm = m.harms and not scans(a, group, m)
     way, rows, who = m.way, group.bad[:ROWS].tolist(), _callers(a, group, m)
-    return Claim(
+    where = whereabouts(group.address, group.port, _elsewhere(who))
+    claim = Claim(
         _id(a, group),
         Gravity.ALARM if alarm else Gravity.NOTICE,
         f"{group.named}: {in_words(a, group, way)}",
@@ -105,11 +108,10 @@ def _claim(facts: Facts, a: Attempts, group: Group, m: Measured) -> Claim:
         "connects",
         share=m.share,
         of="connects",
-        usual=facts.usual(BY_PLACE, places[0]) if single else None,
         since=_since(facts, a, places, m),
         struck=m.unanswered,
         who=who,
-        where=whereabouts(group.address, group.port, _elsewhere(who)),
+        where=where,
         evidence=tuple(evidence_of(facts, a, group, m, who)),
         next=next_steps(way, places[0], group, who),
         rows=tuple(ClaimedRow(HOOK, a.key(n)) for n in rows),
@@ -118,6 +120,9 @@ def _claim(facts: Facts, a: Attempts, group: Group, m: Measured) -> Claim:
         ties=frozenset(ties_of(facts, a, group, places, m)),
         depth=1,
     )
+    # Of all destinations: one of them usually fails no more than that.
+    boot = None if where.netns else since_boot.of_counters(facts, ("TcpAttemptFails",))
+    return with_usual(claim, facts.usual(BY_PLACE, places[0]), boot) if single else claim
 
 
 def _elsewhere(who: Sequence[Who]) -> str:
