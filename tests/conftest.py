@@ -8,6 +8,7 @@ import time
 
 os.environ["TZ"] = "UTC"  # screens show the time of day
 time.tzset()
+os.environ.pop("SUDO_UID", None)  # whose home would be written to
 os.environ.pop("NO_COLOR", None)  # chooses another theme
 os.environ["COLORTERM"] = "truecolor"
 gc.set_threshold(20_000, 20, 50)

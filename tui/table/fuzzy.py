@@ -1,4 +1,8 @@
-"""Fuzzy search: things by a few of their letters."""
+"""Fuzzy search: things by a few of their letters, words in any order.
+
+Textual's own takes words in their order alone, and prefers letters that are scattered over two
+words to the beginning of one: `tests/tui/table/test_fuzzy.py` ranks both.
+"""
 
 from __future__ import annotations
 

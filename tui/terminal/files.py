@@ -35,6 +35,6 @@ def write_new(what: str, suffix: str, text: str, environ: Mapping[str, str] = os
 def shown(path: Path) -> str:
     """Return the path as users write it."""
     try:
-        return f"~/{path.relative_to(Path.home())}"
-    except (ValueError, RuntimeError):
+        return f"~/{path.relative_to(paths.home())}"
+    except ValueError:
         return str(path)

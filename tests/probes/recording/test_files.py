@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +191,21 @@ def test_paths_of_the_environment_that_are_not_absolute_are_none(
     monkeypatch.setenv("HOME", "here")
     with pytest.raises(OSError):  # noqa: PT011 - whatever cannot be
         files.make_folder(paths.state({}))
+
+
+@ROOT
+def test_under_sudo_files_are_the_person_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's home cannot be entered by them. A number that has no user is nobody's."""
+    for person in pwd.getpwall():
+        if person.pw_uid:
+            monkeypatch.setenv("SUDO_UID", str(person.pw_uid))
+            monkeypatch.setenv("SUDO_GID", str(person.pw_gid))
+            home = Path(person.pw_dir)
+            assert paths.config({}) == home / ".config/ebpftop"
+            assert paths.state({}) == home / ".local/state/ebpftop"
+            assert paths.state({"XDG_STATE_HOME": "/x"}) == Path("/x/ebpftop")
+    monkeypatch.setenv("SUDO_UID", "4123456789")
+    assert paths.home() == Path.home()
 
 
 def test_what_is_read_is_a_small_plain_file(tmp_path: Path) -> None:
