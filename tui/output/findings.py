@@ -76,6 +76,7 @@ def finding_json(finding: Finding, knob: Knob = unknown) -> dict[str, object]:
         "where": {
             "interface": head.where.interface,
             "netns": head.where.netns or "host",
+            "netns_name": head.where.netns_name or None,
             "stage": head.where.stage,
             "port": head.where.port,
             "address": head.where.address,
@@ -103,7 +104,8 @@ def _who(who: Who) -> dict[str, object]:
         return {"program": who.program}
     if who.rule is not None:
         return {"rule": who.rule}
-    return {"pid": who.pid or None, "comm": who.comm, "container": None}
+    owner = {"container": who.container, "unit": who.unit}
+    return {"pid": who.pid or None, "comm": who.comm, **owner}
 
 
 def blind_json(

@@ -26,7 +26,12 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _PARTIES: tuple[Schema, ...] = (
     {"program": _TEXT},
     {"rule": _TEXT},
-    {"pid": _COUNT_OR_NULL, "comm": _TEXT_OR_NULL},
+    {
+        "pid": _COUNT_OR_NULL,
+        "comm": _TEXT_OR_NULL,
+        "container": _TEXT_OR_NULL,
+        "unit": _TEXT_OR_NULL,
+    },
 )
 """Those who take part in a finding."""
 
@@ -180,7 +185,7 @@ def _finding() -> Schema:
         "ordinary": "the settings say that it is ordinary here",
         "next": "commands, and kernel parameters with their values",
     }
-    names = ("interface", "netns", "stage", "address", "call")
+    names = ("interface", "netns", "netns_name", "stage", "address", "call")
     where: Schema = {**dict.fromkeys(names, _TEXT_OR_NULL), "port": _COUNT_OR_NULL}
     finding: dict[str, Schema] = {
         "id": _TEXT,

@@ -25,7 +25,7 @@ def trouble_of(claims: Sequence[Claim]) -> Trouble | None:
 
 def _line(claim: Claim) -> str:
     part = f"{units.percent(100 * claim.share)} of {claim.of}" if claim.share is not None else ""
-    who = ", ".join(list(dict.fromkeys(map(words.name, claim.who)))[:2])
+    who = ", ".join(list(dict.fromkeys(map(words.owned, claim.who)))[:2])
     evidence = next((e.text for e in claim.evidence if e.text), "")
     said = [claim.what, part, words.amount(claim.now, claim.unit), evidence]
     return ", ".join(filter(None, said)) + (f" ({who})" if who else "")

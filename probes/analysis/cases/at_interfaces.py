@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detectors import drops, programs
+from probes.analysis.cases.owners import with_names
 from probes.analysis.facts import Facts
 from probes.analysis.freed import NOWHERE
 
@@ -22,7 +23,7 @@ def _claimed(facts: Facts) -> Mapping[str, Sequence[Claim]]:
     found: dict[str, list[Claim]] = {}
     every = [*drops.every_claim(facts), *programs.every_claim(facts)]
     for claim in sorted(every, key=weight, reverse=True):
-        found.setdefault(_name(claim), []).append(claim)
+        found.setdefault(_name(claim), []).append(with_names(facts, claim))
     return found
 
 

@@ -24,7 +24,8 @@ class Gravity(IntEnum):
 class Who(NamedTuple):
     """Somebody who takes part: a process, a program, a rule. rate: their part, a second; 0: none.
 
-    comm, pid: of a process. program: name#id. rule: what it matches.
+    comm, pid: of a process. program: name#id. rule: what it matches. container, unit: the owner of
+    the process, where that is known (`cases.owners`).
     """
 
     comm: str | None = None
@@ -32,6 +33,8 @@ class Who(NamedTuple):
     program: str | None = None
     rule: str | None = None
     rate: float = 0.0
+    container: str | None = None
+    unit: str | None = None
 
     @classmethod
     def process(cls, comm: Value, pid: Value, rate: float) -> Self:
@@ -41,7 +44,10 @@ class Who(NamedTuple):
 
 
 class Where(NamedTuple):
-    """A place. netns: "" this host's own; else its inode number. None: it is no part of it."""
+    """A place. netns: "" this host's own; else its inode number. None: it is no part of it.
+
+    netns_name: what people call that namespace; "" if it has no name.
+    """
 
     interface: str | None = None
     netns: str = ""
@@ -49,6 +55,7 @@ class Where(NamedTuple):
     port: int | None = None
     address: str | None = None
     call: str | None = None
+    netns_name: str = ""
 
 
 _ANYWHERE = Where()

@@ -12,6 +12,7 @@ from probes.analysis.cases.finding import Finding
 from probes.analysis.cases.joined import Case, joined
 from probes.analysis.cases.log import CaseLog
 from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
+from probes.analysis.cases.owners import with_names
 from probes.analysis.facts import Facts
 from probes.analysis.funnel import remember
 from probes.analysis.history import Figure, History
@@ -34,7 +35,7 @@ def _cases(facts: Facts) -> list[Case]:
 def _claims(detector: Detector, facts: Facts) -> Sequence[Claim]:
     """Return what a detector claims; if it raises, that it did: the others go on."""
     try:
-        return detector.claims(facts)
+        return [with_names(facts, claim) for claim in detector.claims(facts)]
     except Exception as raised:
         return (_broken(detector, as_refusal(raised, f"judging by {detector.name}").why),)
 

@@ -179,6 +179,11 @@ def name(who: Who) -> str:
     return f"{who.comm or '?'}[{who.pid}]"
 
 
+def owned(who: Who) -> str:
+    """Return the same, with the container: "checkout[2311] in shop/cart/app"."""
+    return f"{name(who)} in {who.container}" if who.container else name(who)
+
+
 def names(finding: Finding, most: int = 2) -> str:
     """Name those who take part, and count the others."""
     return listed(finding.case.who, most)
@@ -186,7 +191,7 @@ def names(finding: Finding, most: int = 2) -> str:
 
 def listed(who: Iterable[Who], most: int) -> str:
     """Name so many of them, and count the others."""
-    every = list(dict.fromkeys(map(name, who)))
+    every = list(dict.fromkeys(map(owned, who)))
     more = f" +{len(every) - most}" if len(every) > most else ""
     return ", ".join(every[:most]) + more
 

@@ -46,10 +46,10 @@ def test_a_finding_has_every_field_that_is_promised() -> None:
         "ordinary": False,
         "who": [
             {"program": "acme_filter#412"},
-            {"pid": 811, "comm": "rsyslogd", "container": None},
+            {"pid": 811, "comm": "rsyslogd", "container": None, "unit": None},
         ],
         "where": {"interface": "eth1", "netns": "host", "stage": "xdp", "port": None,
-                  "address": None, "call": None},
+                  "address": None, "call": None, "netns_name": None},
         "evidence": [{"hook": "xdp-programs", "text": "6.6k/s dropped by XDP acme_filter#412",
                       "value": 6600.0}],
         "next": ["bpftool prog show id 412", "net.core.rmem_max is 212992"],

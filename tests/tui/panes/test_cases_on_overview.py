@@ -28,7 +28,9 @@ async def test_a_case_is_a_row_with_its_share_its_beginning_and_who_takes_part()
         assert first.text("why") == "6.6k/s by XDP xdp_filter#412", "who is named once"
         second = app.table.rows[1]
         assert (second.key, second.mark) == (FAILING, "warn")
-        assert second.text("why") == "checkout[2311], billing[2390]"
+        assert second.text("why") == (
+            "checkout[2311] in shop-checkout, billing[2390] in shop-billing"
+        )
         verdict = text(app).splitlines()[2].strip()
         assert verdict.startswith("! eth1 drops packets, 38% of packets received, ")
         assert verdict.endswith("since 00:00:24, 26 s ago; 1 more unusual")

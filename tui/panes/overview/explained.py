@@ -29,7 +29,7 @@ def explained(view: View, finding: Finding, width: int) -> list[Line]:
         said.append(f"usual: {words.usual(finding)}")
     parts: Sequence[tuple[str, Iterable[str]]] = (
         ("what", said),
-        ("who", [words.name(who) for who in case.who]),
+        ("who", [words.owned(who) for who in case.who]),
         ("counted", [evidence.text.rstrip(".") for evidence in case.evidence if evidence.text]),
         ("next", case.next),
         ("knobs", [words.knob(name, view.knob(name)) for name in case.knobs]),
@@ -54,7 +54,7 @@ def belonging(view: View, finding: Finding, width: int) -> list[Line]:
 
 
 def _rated(who: Who) -> str:
-    return f"{words.name(who)}  {units.count(who.rate)}/s" if who.rate else words.name(who)
+    return f"{words.owned(who)}  {units.count(who.rate)}/s" if who.rate else words.owned(who)
 
 
 def _drawn(view: View, finding: Finding, width: int) -> Iterator[Line]:
