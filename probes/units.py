@@ -138,18 +138,33 @@ def _scaled(value: float, base: int) -> str:
     return f"{value:.{1 if abs(value) < 99.95 else 0}f}{_SCALE[step]}"
 
 
+_FEW = 500
+"""Names that are all compared with a misspelt one."""
+
+
 def did_you_mean(name: str, names: Collection[str]) -> str:
     """Return the names spelled most alike, as the end of a sentence; "" where none is close."""
-    # difflib takes a second for 100,000 names: only those with something in common are compared.
+    if len(names) > _FEW:
+        names = _in_common(name, names)
+    close = difflib.get_close_matches(name, names, 3, 0.6)
+    return f"; similar names: {', '.join(map(printable, close))}" if close else ""
+
+
+def _in_common(name: str, names: Collection[str]) -> list[str]:
+    """Return names that begin alike or share a part: difflib takes a second for 100,000."""
     low, least = name.lower(), len(name) * 2 // 3
     stem = low[: max(len(low) // 2, 3)]
-    some = [
+    return [
         n
         for n in names
         if least <= len(n) <= len(name) + 12 and (stem in n.lower() or n.lower()[:2] == low[:2])
     ]
-    close = difflib.get_close_matches(name, some, 3, 0.6)
-    return f"; similar names: {', '.join(map(printable, close))}" if close else ""
+
+
+def no_such(what: str, name: str, names: Collection[str]) -> str:
+    """Return a sentence: there is nothing of that name; similar names, or else all of them."""
+    near = did_you_mean(name, names) or f"; {what}s are {', '.join(map(printable, names))}"
+    return f"there is no {what} {quoted(printable(name))}{near}"
 
 
 def quoted(text: str, most: int = 40) -> str:

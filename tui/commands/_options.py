@@ -14,7 +14,7 @@ from probes.drop_rule import DropRule, RuleError, parse_on
 from probes.model import HookId, TargetKind
 from probes.recording import files
 from probes.sources.live import budget, memory
-from probes.units import did_you_mean, printable, quoted
+from probes.units import no_such, printable, quoted
 from tui.commands._help import LADDER, WIDTH
 from tui.output import colour
 from tui.output.formats import FORMATS
@@ -203,8 +203,7 @@ def hook_id(text: str) -> HookId:
 
 
 def _no_hook(name: str, known: Catalogue) -> str:
-    near = did_you_mean(name, tuple(known)) or f"; hooks are {', '.join(known)}"
-    return f"there is no hook {printable(name)!r}{near}"
+    return no_such("hook", name, tuple(known))
 
 
 def _spec(text: str) -> spec.Spec:

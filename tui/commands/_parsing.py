@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import NoReturn
 
-from probes.units import did_you_mean, printable
+from probes.units import did_you_mean, no_such, printable
 from tui.commands import MONITOR, Command, commands
 from tui.commands._help import ABOUT, HelpLayout, about, epilog
 from tui.commands._run import UsageError
@@ -94,8 +94,7 @@ def listed() -> list[str]:
 
 def no_command(word: str) -> str:
     """Return a sentence: there is no command of that name."""
-    near = did_you_mean(word, listed()) or f"; commands are {', '.join(listed())}"
-    return f"there is no command {printable(word)!r}{near}"
+    return no_such("command", word, listed())
 
 
 def _split(argv: Sequence[str], made: Parsers) -> tuple[str, list[str]]:

@@ -14,7 +14,7 @@ from probes.custom.catalogue import Catalogue
 from probes.drop_rule import DropRule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, HookId, Sample, State
-from probes.units import did_you_mean, printable
+from probes.units import no_such, printable
 from tui.output.scope import Scope
 from tui.session import own_usage
 from tui.terminal import crash, leaving
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
 
 DONE, NOT_ATTACHED, USAGE = 0, 1, 2
-_NAMED = 10
-"""Interfaces that a sentence names."""
 
 
 class UsageError(Exception):
@@ -59,9 +57,7 @@ def here(arguments: argparse.Namespace) -> Scope:
 
         link = route.named(name)
         if link is None:
-            names = [link.name for link in route.links()]
-            near = did_you_mean(name, names) or f"; interfaces are {', '.join(names[:_NAMED])}"
-            raise UsageError(f"there is no interface {printable(name)!r}{printable(near)}")
+            raise UsageError(no_such("interface", name, [link.name for link in route.links()]))
         name = link.name
     return Scope(name, pid)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from probes.custom.catalogue import Catalogue
-from probes.units import printable
+from probes.units import no_such
 from tui.commands import _options
 from tui.commands._help import LADDER, PRINTED
 from tui.commands._run import DONE, UsageError, say
@@ -62,10 +62,7 @@ def _programs(arguments: argparse.Namespace) -> int:
         raise UsageError("use either --hook or --programs, not both")
     for name in arguments.programs:
         if name not in program_types.NAMES:
-            known = ", ".join(program_types.NAMES)
-            raise UsageError(
-                f"there is no program type {printable(name)!r} here; known types are {known}"
-            )
+            raise UsageError(no_such("program type", name, program_types.NAMES))
     report = _doctor.programs_json if arguments.json else _doctor.programs_text
     text = report(program_types.examine(tuple(arguments.programs)))
     print(colour.painted(text, arguments.color))

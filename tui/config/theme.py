@@ -14,6 +14,7 @@ from rich.color import ColorType
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
+from probes.units import no_such
 from tui.config import settings, toml
 
 ROLES = (
@@ -106,7 +107,7 @@ def load(name: str) -> Theme:
     """Load the theme of that name. Raises ThemeError."""
     found = _files().get(name)
     if found is None:
-        raise ThemeError(f"there is no theme {name!r}; themes are {', '.join(names())}")
+        raise ThemeError(no_such("theme", name, names()))
     return read(found)
 
 

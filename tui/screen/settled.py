@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from probes.model import Hook
+from probes.units import no_such
 from tui.config.presets import sorting
 from tui.config.settings import Settings
 from tui.panes import inner_panes, panes
@@ -32,8 +33,7 @@ def first_place(catalogue: Mapping[str, Hook], settled: Settings, problem: Probl
 def _named(name: str, panes: Sequence[Pane], setting: str, problem: Problem) -> Pane | None:
     found = next((p for p in panes if p.name == name), None)
     if found is None:
-        there = ", ".join(p.name for p in panes)
-        problem(f"settings: {setting}: no pane {name!r}; panes are {there}")
+        problem(f"settings: {setting}: {no_such('pane', name, [p.name for p in panes])}")
     return found
 
 
@@ -48,7 +48,8 @@ def first_sorts(
     for pane in panes:
         name, reverse = sorting(settled.sort.get(pane.name, ""))
         if name and all(f.name != name for f in fields[pane.name]):
-            problem(f"settings: sort.{pane.name}: it has no column {name!r}")
+            there = [f.name for f in fields[pane.name]]
+            problem(f"settings: sort.{pane.name}: {no_such('column', name, there)}")
             name = ""
         sorts[pane.name] = (name, reverse) if name else (pane.sort, pane.reverse)
     return sorts

@@ -163,7 +163,7 @@ def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     if not found:
         if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
             return _anywhere(token, fields, altnames)
-        _refuse(f"there is no column {name!r}; columns are {_names(fields)}")
+        _refuse(units.no_such("column", name, _names(fields).split(", ")))
     if not compares[3]:
         _refuse(f"{name}{sign} what? {_example(found)}")
     asked = _Word(wanted.lower(), altnames)

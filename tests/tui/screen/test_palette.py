@@ -221,8 +221,8 @@ async def test_a_preset_brings_pane_sort_filter_units_and_zoom() -> None:
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        (Preset("x", "rrt"), "preset x: no pane 'rrt'; panes are overview"),
-        (Preset("x", "rtt", "-speed"), "preset x: RTT has no column 'speed'"),
+        (Preset("x", "rrt"), "preset x: there is no pane 'rrt'; similar names: rtt"),
+        (Preset("x", "rtt", "-speed"), "preset x: RTT: there is no column 'speed'; columns are "),
         (Preset("x", "rtt", filter="rtt>50"), "preset x: give the unit of SRTT"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from probes.units import no_such
 from tui.config.presets import Preset, built_in, sorting
 from tui.screen.context import Actions, Context
 from tui.screen.key import PANE, TEXT, Key
@@ -51,8 +52,8 @@ class PresetActions(Actions):
         screen, place, name = self.screen, self.screen.place, f"preset {preset.name}"
         pane = place.named(preset.pane)
         if preset.pane and pane is None:
-            there = ", ".join(p.name for p in place.panes)
-            screen.toast(f"{name}: no pane {preset.pane!r}; panes are {there}", "error")
+            there = [p.name for p in place.panes]
+            screen.toast(f"{name}: {no_such('pane', preset.pane, there)}", "error")
             return
         screen.go_to(pane or place.pane, "" if pane else place.about)
         place.zoom(preset.zoom)
@@ -71,8 +72,9 @@ class PresetActions(Actions):
     def _sort(self, text: str, whose: str) -> None:
         (name, reverse), table = sorting(text), self.screen.table
         if all(f.name != name for f in table.fields):
-            title = self.screen.place.pane.title
-            self.screen.toast(f"{whose}: {title} has no column {name!r}", "error")
+            there = [f.name for f in table.fields]
+            said = f"{self.screen.place.pane.title}: {no_such('column', name, there)}"
+            self.screen.toast(f"{whose}: {said}", "error")
             return
         table.order(name, reverse=reverse)
 
