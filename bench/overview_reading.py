@@ -15,7 +15,7 @@ _ROW = re.compile(r"^[ ▸>](?P<mark>[ !~])(?P<said>\S.*)$")
 _UNDER = re.compile(r"^ {6}\S|^\s*$")
 _SPARKS = re.compile("[\u2581-\u2588]+")
 _BEYOND = re.compile(r"^  \d+ more[,:] ")
-_SEVERAL = re.compile(r"^\d+ things? (is|are) ")
+_SEVERAL = re.compile(r"^\d+ (things? (is|are) |wrong|unusual)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,8 +229,18 @@ class Monitor(TerminalApp):
                 await self.prompt.take(event)
                 return
             self.hints.forget()
-            if not await self.run_binding(event.key):
+            handled = await self.run_binding(event.key)
+            self._settle()
+            if not handled:
                 self.hint(why_unused(event.key, self.place.mode, self.keymap, self.groups))
+
+    def _settle(self) -> None:
+        """Keep the selection of a pane on its row: from the first key on only keys move it.
+
+        The overview's stays at the top, where the gravest case is, until a key moves it.
+        """
+        if self.place.mode == "pane" and self.place.pane.leads is None:
+            self.table.settle()
 
     def does(self, id: str, /) -> bool:
         return self.offered(self.groups.key(id))

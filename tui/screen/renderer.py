@@ -205,7 +205,10 @@ class Renderer:
         pane, session = self._place.pane, self._session
         trouble = self._troubles.of(pane)
         if trouble is not None:
-            text = fit(f" {SIGNS[trouble.role]} {trouble.text}", self._app.size.width).rstrip()
+            room = self._app.size.width - 3
+            fits = width_of(trouble.text) <= room or not trouble.brief
+            text = trouble.text if fits else trouble.brief
+            text = fit(f" {SIGNS[trouble.role]} {text}", room + 3).rstrip()
             return line((text, trouble.role))
         if session.source.host.privilege:
             return line((f" ~ {label(session.source.host.privilege)}", "warn"))

@@ -16,10 +16,11 @@ from tui.table.lines import Line, Span
 
 
 class Trouble(NamedTuple):
-    """Trouble in a pane, in words. role: "warn" or "bad"."""
+    """Trouble in a pane, in words. role: "warn" or "bad". brief: the same in fewer words."""
 
     role: str
     text: str
+    brief: str = ""
 
 
 class Busiest(NamedTuple):

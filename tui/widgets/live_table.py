@@ -23,8 +23,8 @@ _NAMES_OF_MARKS = {"bad": "wrong", "warn": "unusual"}
 class LiveTable(Canvas):
     """Records in columns. says_beyond: a line below the rows says how many others there are.
 
-    Until the user moves it, the selection is on what is wrong, or else at the top; then it stays on
-    its record, by key, wherever that moves.
+    Until the user moves it (`select`) or is about to (`settle`), the selection is on what is wrong,
+    or else at the top; then it stays on its record, by key, wherever that moves.
     """
 
     class Selected(Message):
@@ -52,7 +52,7 @@ class LiveTable(Canvas):
         self.keep: Test | None = None
         self.key: object = None
         self.moved = 0.0
-        self._followed = True
+        self._followed, self._settles = True, False
         self._records: Sequence[TableRow] = ()
         self._rows: Sequence[TableRow] = ()
         self._top = 0
@@ -92,6 +92,7 @@ class LiveTable(Canvas):
         if rows and self._followed:
             self.key = rows[worst_of(rows)].key  # the first of the worst
             self._top = 0  # wherever it was before
+            self._followed = not self._settles
         elif rows and index_of(rows, self.key) is None:
             self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
         if before is not None and self.key != before:
@@ -103,6 +104,11 @@ class LiveTable(Canvas):
         """Keep the selection on its record, as if the user had moved it there."""
         if self._rows and self.record is not None:
             self.key, self._followed = self.record.key, False
+
+    def settle(self) -> None:
+        """Keep the selection on its record from now on, or from when there is one."""
+        self._settles = True
+        self.hold()
 
     def wear(self, fields: Sequence[Field], empty: str) -> None:
         """Use other columns, sorted by the first, and another text for an empty table."""

