@@ -79,6 +79,12 @@ class ManyVerdicts(NamedTuple):
         known = self.usual > 0
         return np.where(known, self.now / np.where(known, self.usual, 1.0), math.inf)
 
+    def of(self, places: NDArray[np.intp]) -> ManyVerdicts:
+        """Return the verdicts on some rows."""
+        return ManyVerdicts(
+            self.since[places], self.now[places], self.usual[places], self.new[places]
+        )
+
     def at(self, place: int) -> Verdict:
         """Return the verdict on one row."""
         if self.since[place] != self.since[place]:

@@ -99,8 +99,9 @@ class Navigation:
         table = self._renderer.table
         table.filter(None)
         if lead[1]:
-            table.show(found.records(self._session.view))
-            table.select_key(*lead[1])
+            view = self._session.view
+            table.show(found.records(view))
+            table.select_key(*(found.shows(view, key) for key in lead[1]))
 
     # Hosts
 

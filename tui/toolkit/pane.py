@@ -60,10 +60,10 @@ class Pane:
     needs: the hooks that it is made from; calm: the text there if it has none. kept:
     figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
     case: that which a row is about. folds: the modes ("pane", "detail") in which it leaves out what
-    is little or ordinary, unless `view.unfolded`. draw: drawn of the selected row instead of the
-    figures' graphs, for a width and height. wants: what to attach now, while it is shown. vitals:
-    the host's are shown above it. heading: the first column's title now. says_beyond: a line says
-    how many rows have no room.
+    is little or ordinary, unless `view.unfolded`. shows: the key of the record that shows the row
+    with a key. draw: drawn of the selected row instead of the figures' graphs, for a width and
+    height. wants: what to attach now, while it is shown. vitals: the host's are shown above it.
+    heading: the first column's title now. says_beyond: a line says how many rows have no room.
 
     short: a shorter title, for its tab.
 
@@ -103,6 +103,7 @@ class Pane:
     leads: Callable[[TableRow], tuple[str, Sequence[object]] | None] | None = None
     case: Callable[[View, TableRow], Case | None] | None = None
     folds: frozenset[str] = frozenset()
+    shows: Callable[[View, object], object] = lambda _, key: key
     draw: Callable[[View, TableRow | None, int, int], list[Line]] | None = None
     wants: Callable[[View], Sequence[HookId]] | None = None
     vitals: bool = False

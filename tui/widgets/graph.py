@@ -30,6 +30,7 @@ class Graph:
 
     columns: values, the oldest first, one a cell; None: not known, a gap. seconds: what they cover.
     bad: the columns that are, coloured by `role` above the usual value. onset: when it began.
+    lower: the part of each value that is well; what is above it is shaded, and coloured by `role`.
     """
 
     columns: Sequence[float | None]
@@ -40,6 +41,7 @@ class Graph:
     role: str = "graph3"
     onset: BeganAt | None = None
     bits: bool = False
+    lower: Sequence[float | None] = ()
 
 
 def room_of(width: int) -> int:
@@ -80,7 +82,10 @@ class _Area:
         self._levels = _levels(columns, lines * self._full, scale.top)
         bad = [False] * (len(columns) - len(shown.bad)) + list(shown.bad)[-len(columns) :]
         self._parts = [(is_bad, len(list(part))) for is_bad, part in groupby(bad)]
-        self._role = shown.role
+        self._role, self._shade = shown.role, "x" if ascii else "▒"
+        below = list(shown.lower)[-len(columns) :]
+        gap: list[float | None] = [None] * (len(columns) - len(below))
+        self._lower = _levels([*gap, *below], lines * self._full, scale.top) if below else []
         usual = shown.usual
         self._usual = ceil(usual / scale.top * lines) - 1 if usual is not None else None
 
@@ -89,9 +94,27 @@ class _Area:
             return ((f"{_NOTHING:^{len(self._columns)}}", "muted"),)
         full, glyphs = self._full, self._glyphs
         below = y * full
+        if self._lower:
+            return self._stacked(y)
         text = "".join([glyphs[min(max(v - below, 0), full)] for v in self._levels])
         ruled = y in (0, self._usual) and " " in text
         return tuple(joined(self._ruled(text, y) if ruled else self._coloured(text, y)))
+
+    def _stacked(self, y: int) -> tuple[Span, ...]:
+        """Draw what is well, and shaded above it what is not."""
+        full, below = self._full, y * self._full
+        cells: list[Span] = []
+        for value, well, known in zip(self._levels, self._lower, self._columns, strict=True):
+            high, low = (min(max(v - below, 0), full) for v in (value, min(well, value)))
+            if not high:
+                rule = y == 0 and known is not None
+                cells.append((self._rule, "muted") if rule else (" ", ""))
+            elif low == high or 2 * low >= full:
+                cells.append((self._glyphs[low], "graph1"))
+            else:
+                shade = self._shade if 2 * high >= full else self._glyphs[high]
+                cells.append((shade, self._role))
+        return tuple(joined(cells))
 
     def _coloured(self, text: str, y: int) -> list[Span]:
         if not text.strip() or (self._usual is not None and y <= self._usual):

@@ -88,10 +88,11 @@ class Attempts:
             if isinstance(cells, NumberCells):
                 return np.where(cells.flags(), cells.raw, 0).astype("f8")
             return self._many.per_s(column) * self.seconds
-        return np.array(
-            [_known(added_to(row.stored.get(column), then)) for row, then in self._then(column)],
-            "f8",
-        )
+        return np.array(self.added(column), "f8")
+
+    def added(self, column: str) -> list[float]:
+        """Return the same of a few rows, without arrays."""
+        return [_known(added_to(row.stored.get(column), then)) for row, then in self._then(column)]
 
     def _then(self, column: str) -> Iterable[tuple[SnapshotRow, Value]]:
         """Return each of a few rows, and what it had in a column when the window began."""

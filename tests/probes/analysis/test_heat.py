@@ -149,12 +149,15 @@ async def test_details_show_heat_and_the_related_rows_of_other_panes() -> None:
         assert "rsync (pid 30400): connects" in shown
         await pilot.press("escape", "4", "enter")
         await settle(pilot)
+        assert "Time to establish, checkout[2311], over time" in text(app)
+        await pilot.press("escape", "X", "enter")
+        await settle(pilot)
         assert "Time to establish, over time" in text(app)
         assert "checkout (pid 2311): connects" in text(app)
         assert "checkout (pid 2311): connections" in text(app)
         await pilot.press("escape", "2", "home", "slash", *"eth0", "enter", "enter")
         await settle(pilot)
-        assert "From eth0: connections" in text(app)
+        assert "Through eth0: connections" in text(app)
         assert "203.0.113.77:873  rsync[30400]" in text(app)
 
 

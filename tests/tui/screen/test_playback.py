@@ -214,11 +214,11 @@ async def test_pause_step_speed_marks_times(recorded: Path) -> None:
 async def test_filter_sort_and_detail_work_and_stay_over_a_jump(recorded: Path) -> None:
     async with replaying(recorded, 50, pane="connects") as (app, pilot):
         await _press(app, pilot, "slash", *"billing", "enter", "enter")
-        assert "billing (pid 2390)" in text(app)
+        assert "billing[2390]" in text(app)
         await _press(app, pilot, "left_parenthesis")
         assert app.session.source.number == 0
         await _press(app, pilot, "J", *"00:30", "enter", "escape")
-        assert [r.name for r in app.table.rows] == ["billing > 10.0.0.5:5432"]
+        assert [r.name for r in app.table.rows] == ["10.0.0.5:5432"]
 
 
 @pytest.mark.parametrize(

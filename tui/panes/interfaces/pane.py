@@ -280,6 +280,8 @@ def _about(record: TableRow, width: int) -> list[Line]:
     said.append(f"index {record.values['ifindex']}")
     if record.text("altnames"):
         said.append(f"also {record.text('altnames')}")
+    if record.text("unusual_words"):
+        said.append(f"unusual: {record.text('unusual_words')}")
     return [line((f"  {row}", "muted")) for row in wrap_parts(map(label, said), width - 4)]
 
 

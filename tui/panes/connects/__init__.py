@@ -1,0 +1,1 @@
+"""Pane: connects. Who connects where, by destination, and how that fails."""
