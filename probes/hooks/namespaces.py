@@ -8,7 +8,19 @@ from time import monotonic
 from probes.kernel import capabilities, procfs
 from probes.kernel.net_counters import OWN, NetCounters
 from probes.kernel.net_namespaces import NetNamespaces, of_process
-from probes.toolkit import Hook, Opening, Reading, Rung, Unit, counter, given, holder, key, row_from
+from probes.toolkit import (
+    Hook,
+    Opening,
+    Reading,
+    Rung,
+    Unit,
+    counter,
+    given,
+    holder,
+    key,
+    owner,
+    row_from,
+)
 from probes.toolkit import Value as Cell
 from probes.units import printable
 
@@ -73,6 +85,7 @@ HOOK = Hook(
         counter("failed", "Failed", "TCP connections that did not come about, either way"),
         counter("segments", "Segments", "TCP segments sent, without repeated ones"),
         counter("retransmits", "Retransmits", "TCP segments sent again"),
+        *owner("that process; NetNS: of this one"),
     ),
     ladder=(Rung("procfs", "nothing; others' namespaces need CAP_SYS_PTRACE", _open,
                  from_zero=False),),

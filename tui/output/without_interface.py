@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from probes.analysis.classes import is_lost
+from probes.analysis.netns_names import named
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH, count, printable
@@ -40,7 +41,10 @@ def _packets(row: SnapshotRow) -> int:
 
 
 def _where(row: SnapshotRow) -> str:
-    return DASH if row["netns"] is None else f"netns {row['netns'] or '?'}"
+    if row["netns"] is None:
+        return DASH
+    name = row.stored.get("netns_name")
+    return named(str(name)) if name else f"netns {row['netns'] or '?'}"
 
 
 def _why(row: SnapshotRow) -> str:

@@ -33,6 +33,7 @@ from tui.table.lines import Line, fit, line
 from tui.table.many_records import ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.owner import OWNER, owner_fields, owner_of
 from tui.toolkit.pane import EVERY, Pane, Trouble
 
 _STANDING = (State.ATTACHED, State.PASSIVE)
@@ -214,7 +215,8 @@ def _telling(hook: Hook) -> list[Column]:
     keys = [c for c in hook.columns if c.kind is Kind.KEY]
     kinds = {Kind.KEY, Kind.LEVEL} if any(c.hidden for c in keys) else {Kind.KEY}
     units = (Unit.TEXT, Unit.NUMBER)
-    return [c for c in hook.columns if not c.hidden and c.kind in kinds and c.unit in units]
+    telling = [c for c in hook.columns if not c.hidden and c.kind in kinds and c.unit in units]
+    return [c for c in telling if c.name not in OWNER]
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -247,6 +249,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     ]
     status = view.status(id)
     lines = pairs([("Hook", id), ("Answers", hook.question), ("Rung", status.rung), *known], width)
+    lines += pairs(owner_of(record), width)
     if status.note:
         lines += pairs([("Note", status.note)], width)
     if stack := record.text("stack"):
@@ -311,6 +314,7 @@ _FIELDS = (
     Field("mean_ns", "Mean", Unit.NS, 8, 3, 0, "mean time, last 10 s"),
     Field("p99_ns", "p99", Unit.NS, 8, 3, 0, "99th percentile of the time, last 10 s"),
     Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean return value, last 10 s"),
+    *owner_fields(),
 )
 PANE = Pane(
     name="own",

@@ -26,6 +26,7 @@ from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of, words
 from tui.toolkit.claimed import trouble_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.owner import owner_fields, owner_of
 from tui.toolkit.pane import Busiest, Pane, Trouble
 from tui.toolkit.related import address, before_port, process
 
@@ -148,6 +149,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Process", f"{record.text('comm')} (pid {v['pid']})"),
+            *owner_of(record),
             ("Local", address(v["laddr"], v["lport"])),
             ("Remote", address(v["raddr"], v["rport"])),
             ("Interface", related.interface_of(view, v["laddr"]) or units.DASH),
@@ -186,6 +188,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=mark_of),
         of(hook, "samples", title="Smpl/s", width=7, rank=7),
         of(hook, "from", width=9, rank=6),
+        *owner_fields(),
         unusual_field(1),
         )  # fmt: skip
 

@@ -35,8 +35,10 @@ def before_port(host: object) -> str:
 
 
 def process(row: SnapshotRow) -> str:
-    """Return the owner as name[pid]; "?" if no process is known to hold it."""
-    return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]"
+    """Return "nginx[811]", with its container if it is in one; "?" where it is not known."""
+    container = row.stored.get("container")
+    inside = f" in {container}" if container else ""
+    return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]{inside}"
 
 
 def of_process(pid: Value) -> Keep:

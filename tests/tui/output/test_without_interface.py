@@ -42,7 +42,9 @@ def test_a_full_accept_queue_is_told_with_its_listener() -> None:
 
 
 def test_another_namespace_is_named() -> None:
-    assert "  netns 4026532200  no interface" in _report(netns=4026532200)
+    assert "  netns blue       no interface" in _report(netns=4026532200, netns_name="blue")
+    unnamed = _report(netns=4026532200, netns_name=None)
+    assert "  netns 4026532200  no interface" in unnamed
 
 
 @pytest.mark.parametrize(

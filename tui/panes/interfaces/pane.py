@@ -12,6 +12,7 @@ from probes.analysis.cases.at_interfaces import at_interfaces, weight
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.droppers import ELSEWHERE, HOOKS, Droppers, Drops, droppers
 from probes.analysis.many import near
+from probes.analysis.netns_names import called, netns_names
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import FEW, np
 from probes.columns.cells import Cells, cells_of
@@ -96,6 +97,9 @@ def _columns(view: View, looked: _LookedAt) -> dict[str, Cells]:
     for name, (hook, counter) in own.items():
         rows = map(ours[hook].get, looked.names)
         columns[name] = [None if row is None else row.rates[counter] for row in rows]
+    if any(row.stored["kind"] == ELSEWHERE for row in looked.rows):
+        names = netns_names(view)
+        columns["interface"] = [called(name, names) for name in looked.names]
     return {name: cells_of(values) for name, values in columns.items()}
 
 
@@ -203,6 +207,7 @@ def _record(view: View, looked: _Looked) -> TableRow:
     values["programs"], values["drops"] = drops.programs, drops.kernel
     values["ordinary"] = drops.ordinary
     values["link"] = looked.link
+    values["interface"] = called(name, netns_names(view))
     values["who"] = drops.by[0].title if drops.by else ""
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))
@@ -254,7 +259,9 @@ def _trouble(view: View) -> Trouble | None:
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     name = record.name
     if not _here(record):
-        lines = pairs([("Interface", name), ("Where", _NOT_HERE), *said(record)], width)
+        lines = pairs(
+            [("Interface", record.text("interface")), ("Where", _NOT_HERE), *said(record)], width
+        )
         return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
     lines = [*_about(record, width), *packet_path(view, record, width)]
     lines += reasons(view, name, width)
@@ -305,9 +312,10 @@ def _lost(name: str) -> Callable[[TableRow], str]:
 
 
 def _brief(record: TableRow) -> str:
-    """Return a name with the end of its network namespace's number, "if42@..246"."""
-    name, _, netns = label(record.name).partition(" (netns ")
-    return f"{name}@..{netns[:-1][-3:]}" if netns else name
+    """Return a name with its network namespace, "if42@web", or the end of its number."""
+    name, _, netns = label(record.text("interface")).partition(" (netns ")
+    netns = netns.removesuffix(")").removeprefix("of ")
+    return f"{name}@{f'..{netns[-3:]}' if netns.isdecimal() else netns}" if netns else name
 
 
 def _why(record: TableRow) -> str:

@@ -1,0 +1,108 @@
+"""Panes show whose a row is, and filter by it; another namespace's interface has its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from probes.analysis.history import History
+from probes.analysis.snapshot import Snapshot
+from probes.columns.row_table import RowTable
+from probes.hooks import catalogue
+from probes.model import HookId, Row, Sample, State, Status, Value
+from tests.support.many_views import all_panes, figures
+from tui.session.view import View
+from tui.table.fields import TableRow
+from tui.table.filters import parse
+
+NETNS = 4026532476
+
+
+def _view(hook: str, *rows: dict[str, Value], seconds: int = 2) -> View:
+    """What is seen when each row counts 1,000 a second."""
+    one, view = catalogue()[hook], View(catalogue(), History(figures()))
+    id = HookId(hook)
+    status = Status(id, State.ATTACHED, "r")
+    view.statuses = (status,)
+    counters = [name for _, name in one.places.counters]
+    before: Sample | None = None
+    for second in range(seconds):
+        known = [{**dict.fromkeys(counters, 1000 * second), **r} for r in rows]
+        made: list[Row] = [tuple([r.get(c.name) for c in one.stored]) for r in known]
+        table = dict(zip(RowTable.of_rows(made, one.places.keys), made, strict=True))
+        sample = Sample(status, 1.0 + second, 1e9 + second, rows=table)
+        snapshot = Snapshot.between(one, before, sample)
+        view.snapshots[id] = snapshot
+        view.history.add(hook, (snapshot,))
+        view.time, view.wall, before = sample.time, sample.wall, sample
+        view.version += 1
+    return view
+
+
+_CONNECTS = (
+    {"pid": 7, "comm": "nginx", "raddr": "10.0.0.1", "rport": 80, "container": "shop/cart/app",
+     "netns_name": "shop/cart"},
+    {"pid": 8, "comm": "sshd", "raddr": "10.0.0.1", "rport": 22, "unit": "ssh.service",
+     "netns_name": "host"},
+    {"pid": 9, "comm": "curl", "raddr": "10.0.0.1", "rport": 81},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("container:shop", ["nginx"]),
+        ("container=shop/cart/app", ["nginx"]),
+        ("!container:shop", ["sshd", "curl"]),
+        ("unit:ssh.service", ["sshd"]),
+        ("netns:shop", ["nginx"]),
+    ],
+)
+def test_rows_are_filtered_by_their_owner(text: str, kept: list[str]) -> None:
+    pane = all_panes()["connects"]
+    keep = parse(text, pane.fields(catalogue()))
+    assert keep is not None
+    records = pane.records(_view("tcp-connect", *_CONNECTS))
+    assert [r.values["comm"] for r in records if keep(r)] == kept
+
+
+def _detail(pane: str, view: View, record: TableRow) -> str:
+    return "\n".join(
+        "".join(span[0] for span in line.spans)
+        for line in all_panes()[pane].detail(view, record, 100)
+    )
+
+
+def test_a_detail_says_whose_it_is_in_one_line_or_in_none() -> None:
+    view = _view("tcp-connect", *_CONNECTS)
+    web, ssh, nobody = all_panes()["connects"].records(view)
+    assert "Owner         container shop/cart/app, netns shop/cart" in _detail(
+        "connects", view, web
+    )
+    assert "Owner         ssh.service\n" in _detail("connects", view, ssh)
+    assert "Owner" not in _detail("connects", view, nobody)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "brief"),
+    [
+        ("web", "if5 (netns web)", "if5@web"),
+        ("netns of nginx[811]", "if5 (netns of nginx[811])", "if5@nginx[811]"),
+        (None, f"if5 (netns {NETNS})", "if5@..476"),
+    ],
+)
+def test_an_interface_elsewhere_has_the_name_of_its_namespace(
+    name: str | None, shown: str, brief: str
+) -> None:
+    """Its key stays what it was: a name may come later."""
+    row: dict[str, Value] = {
+        "interface": f"if5 (netns {NETNS})", "reason": "NO_SOCKET", "location": "udp_rcv+0x1",
+        "protocol": "udp", "trait": "-", "counts": "packets", "netns": NETNS, "netns_name": name,
+        "ifindex": 5, "device": 1, "way": "in", "comm": "",
+    }  # fmt: skip
+    pane, view = all_panes()["interfaces"], _view("drops", row)
+    (record,) = pane.records(view)
+    field = next(f for f in pane.fields(catalogue()) if f.name == "interface")
+    assert field.text(record, False) == shown
+    assert field.cell(record, 15, False).strip() == (shown if len(shown) <= 15 else brief)[:15]
+    assert f"Interface     {shown}" in _detail("interfaces", view, record)
+    assert record.name == f"if5 (netns {NETNS})"
