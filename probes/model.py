@@ -358,6 +358,17 @@ class Hook:
         return next(c for c in self.columns if c.name == name)
 
 
+class ProcessFacts(NamedTuple):
+    """A process in a person's words. Texts are printable.
+
+    command: with its arguments. user: "" where it is not known. started: Unix seconds.
+    """
+
+    command: str
+    user: str
+    started: float
+
+
 class HookId(NamedTuple):
     """A hook and its target: the identity that keys, prompts and the JSON use."""
 

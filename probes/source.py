@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from probes.drop_rule import DropRule
-from probes.model import Enforced, Hook, HookId, Sample, Status
+from probes.model import Enforced, Hook, HookId, ProcessFacts, Sample, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,10 @@ class Source(Protocol):
 
     def knob(self, name: str) -> str | None:
         """Return a kernel parameter's value there now, such as net.core.rmem_max; None: unknown."""
+        ...
+
+    def process(self, pid: int) -> ProcessFacts | None:
+        """Return what is known there of a process; None: nothing."""
         ...
 
     async def close(self) -> None:

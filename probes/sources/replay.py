@@ -192,6 +192,10 @@ class Replay:
     def knob(name: str) -> None:
         del name  # what it is now says nothing of then
 
+    @staticmethod
+    def process(pid: int) -> None:
+        del pid  # another process may have that number now
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

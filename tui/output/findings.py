@@ -19,7 +19,7 @@ _MARKS = {Gravity.ALARM: "!", Gravity.NOTICE: "~"}
 _OVER, _ORDINARY = "-", "."
 
 
-def unknown(_: str) -> None:
+def unknown(_: object) -> None:
     """Know no parameter: of a recording, and of another host."""
 
 

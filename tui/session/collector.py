@@ -56,7 +56,9 @@ class Collector:
         limit: int | None = None,
     ) -> None:
         self._source, self._changed, self.figures = source, changed, figures
-        self.view = View(source.catalogue, History(figures), knob=source.knob)
+        self.view = View(
+            source.catalogue, History(figures), knob=source.knob, process=source.process
+        )
         self.control = Control(source, tell, self._now)
         self.view.events = self.control.events
         self._logs: dict[str, deque[Decided]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from probes.analysis.cases.judgement import cases
 from probes.analysis.cases.log import CaseLog, Turn
 from probes.analysis.cases.ordinary import OrdinaryEntry, ordinary
 from probes.analysis.facts import Facts
-from probes.model import Row
+from probes.model import ProcessFacts, Row
 from tui.output.findings import Knob, unknown
 
 SPANS = (120.0, 300.0, 900.0)
@@ -57,7 +57,7 @@ class View(Facts):
     events: the latest. decided: each hook's own log. about: the interface that an inner pane is
     about. span: the seconds that graphs show. unfolded: also what is little or ordinary is shown.
     log: the cases of the last minutes. entries: what is ordinary here. knob: reads a kernel
-    parameter of that host.
+    parameter of that host. process: tells of a process there.
     """
 
     events: Sequence[Event] = ()
@@ -70,6 +70,7 @@ class View(Facts):
     log: CaseLog = field(default_factory=new_log)
     entries: tuple[OrdinaryEntry, ...] = ()
     knob: Knob = unknown
+    process: Callable[[int], ProcessFacts | None] = unknown
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong at this moment and what was before, the gravest first."""

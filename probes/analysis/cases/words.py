@@ -10,7 +10,7 @@ from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding, Progress
 from probes.analysis.cases.log import Turn
 from probes.analysis.since_boot import rate
-from probes.model import Status
+from probes.model import ProcessFacts, Status
 from probes.units import Unit
 
 _TIMES = frozenset({Unit.NS, Unit.US})
@@ -182,6 +182,12 @@ def name(who: Who) -> str:
 def owned(who: Who) -> str:
     """Return the same, with the container: "checkout[2311] in shop/cart/app"."""
     return f"{name(who)} in {who.container}" if who.container else name(who)
+
+
+def process(who: Who, facts: ProcessFacts, now: float) -> str:
+    """Return "nginx[1184]: nginx: worker process; user www-data; for 3 h"."""
+    user = f"; user {facts.user}" if facts.user else ""
+    return f"{name(who)}: {facts.command}{user}; for {_seconds(now - facts.started)}"
 
 
 def names(finding: Finding, most: int = 2) -> str:

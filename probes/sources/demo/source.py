@@ -25,6 +25,7 @@ from probes.model import (
     Hook,
     HookId,
     Key,
+    ProcessFacts,
     Reach,
     Refusal,
     Row,
@@ -231,11 +232,27 @@ class Demo:
     def knob(name: str) -> str | None:
         return _KNOBS.get(name)
 
+    @staticmethod
+    def process(pid: int) -> ProcessFacts | None:
+        command = _COMMANDS.get(pid)
+        return command and ProcessFacts(*command, START - _UP)
+
     async def close(self) -> None:
         for id in reversed(tuple(self._statuses)):
             await self.detach(id)
 
 
+_COMMANDS = {
+    1502: ("/usr/sbin/filterd --pin /sys/fs/bpf/filter", "root"),
+    811: ("/usr/sbin/rsyslogd -n -iNONE", "syslog"),
+    2311: ("/srv/checkout --db 10.0.0.5:5432", "checkout"),
+    2390: ("/srv/billing --db 10.0.0.5:5432", "billing"),
+    1184: ("nginx: worker process", "www-data"),
+    30400: ("rsync -a /srv/ 203.0.113.77::backup", "backup"),
+}
+"""Command lines and users of those who take part."""
+_UP = 7 * 86400.0
+"""Seconds for which they have run at the beginning."""
 _KNOBS = {
     "net.core.rmem_max": "212992",
     "net.core.rmem_default": "212992",

@@ -24,7 +24,7 @@ from probes.kernel import bpf, capabilities, patience, rlimits, sysctl
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
-from probes.model import Enforced, Hook, HookId, Sample, State, Status
+from probes.model import Enforced, Hook, HookId, ProcessFacts, Sample, State, Status
 from probes.source import Host
 from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
@@ -33,6 +33,7 @@ from probes.sources.live.children import growth
 from probes.sources.live.following import InterfaceFollower
 from probes.sources.live.interfaces import Interfaces
 from probes.sources.live.pace import ReadingPace
+from probes.sources.live.process_facts import process_facts
 from probes.sources.live.reading import Readings
 from probes.sources.live.room import COMPILER
 from probes.sources.live.wanted import Wanted
@@ -411,6 +412,10 @@ class Live:
     @staticmethod
     def knob(name: str) -> str | None:
         return sysctl.value(name)
+
+    @staticmethod
+    def process(pid: int) -> ProcessFacts | None:
+        return process_facts(pid)
 
     def check_rule(self, interface: str) -> None:
         """Raise ProbeError where it is known beforehand that nothing may be dropped there."""

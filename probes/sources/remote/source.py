@@ -311,6 +311,10 @@ class Remote:
     def knob(name: str) -> None:
         del name  # nobody asks there for it
 
+    @staticmethod
+    def process(pid: int) -> None:
+        del pid  # nor for that
+
     async def close(self) -> None:
         """Say good-bye, and wait until everything is detached there."""
         tasks = [task for task in (self._keeper, self._holder) if task is not None]

@@ -22,6 +22,7 @@ async def test_a_case_says_what_to_do_next_and_the_values_of_its_knobs(
         for words in (
             "receive buffer of udp:514 is full", "rsyslogd[811]", "SOCKET_RCVBUFF udp:514",
             "ss -mp 'sport = :514'", "net.core.rmem_max is 212992",
+            "rsyslogd -n -iNONE; user syslog; for 168 h",
         ):  # fmt: skip
             assert words in shown, words
         await pilot.press("escape")

@@ -132,6 +132,10 @@ class _Ticks(Demo):
     def knob(name: str) -> None:
         del name  # a recording does not know them
 
+    @staticmethod
+    def process(pid: int) -> None:
+        del pid
+
     async def samples(self, hook: str) -> Any:
         for at, tick in enumerate(_ticks()[: self._until + 1]):
             self._at = at

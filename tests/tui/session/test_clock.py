@@ -39,6 +39,9 @@ class _Nothing:
     def knob(self, name: str) -> str | None:
         del name
 
+    def process(self, pid: int) -> None:
+        del pid
+
 
 def _read(second: int, step: float, rtt: tuple[int, ...] = ()) -> Sequence[Snapshot]:
     """The clock is set after 60 seconds."""

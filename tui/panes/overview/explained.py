@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from probes import units
 from probes.analysis.cases import words
@@ -17,6 +18,8 @@ _ROOM = 9
 """Cells of a heading at the left."""
 _HEIGHT = 8
 """Lines of the graph, with its title and its times."""
+_MOST_RUNNING = 4
+"""Processes of which the command line is shown."""
 _MOST = 12
 """Lines of those who take part, and of what was counted."""
 
@@ -30,6 +33,7 @@ def explained(view: View, finding: Finding, width: int) -> list[Line]:
     parts: Sequence[tuple[str, Iterable[str]]] = (
         ("what", said),
         ("who", [words.owned(who) for who in case.who]),
+        ("running", _running(view, case.who)),
         ("counted", [evidence.text.rstrip(".") for evidence in case.evidence if evidence.text]),
         ("next", case.next),
         ("knobs", [words.knob(name, view.knob(name)) for name in case.knobs]),
@@ -51,6 +55,13 @@ def belonging(view: View, finding: Finding, width: int) -> list[Line]:
     )
     lines = [text for title, texts in parts for text in _part(title, texts, width)]
     return [text for text in lines if text is not BLANK]
+
+
+def _running(view: View, every: Iterable[Who]) -> Iterator[str]:
+    """Yield what is known of the processes that take part, as they are now."""
+    for who in islice(every, _MOST_RUNNING):
+        if who.pid and (facts := view.process(who.pid)) is not None:
+            yield words.process(who, facts, view.wall)
 
 
 def _rated(who: Who) -> str:
