@@ -20,6 +20,7 @@ def show(
     *others: Source,
     connect: Callable[[], Awaitable[None]] | None = None,
     scope: Scope | None = None,
+    touring: bool = False,
 ) -> int:
     """Show the screen; return the exit status. scope: with the names of this host."""
     look = _look(arguments)
@@ -38,6 +39,7 @@ def show(
             settled=settled,
             memory=arguments.memory,
             scope=scope or Scope(arguments.interface, arguments.pid),
+            touring=touring,
         )
     except theme.ThemeError as wrong:
         raise UsageError(str(wrong)) from None

@@ -14,6 +14,7 @@ HELP = "play a scripted incident on the screen"
 ORDER = 85
 EXAMPLES = {
     "ebpftop demo": "an XDP program drops a third of what eth1 receives",
+    "ebpftop demo --tour": "the same, with chapters that say what to see",
     "ebpftop demo --seed 7": "other numbers, the same ones each time",
 }
 STATUSES = SHOWN
@@ -23,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_options.seed, default=0, help="seed of the incident (default 0)"
     )
+    parser.add_argument(
+        "--tour",
+        action="store_true",
+        help="chapters that press the keys for you and say what to see; n goes on, N goes back",
+    )
     _options.scope_options(parser)
     _options.screen_options(parser)
     _options.memory_option(parser)
@@ -30,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from tui.screen import tour
+
     need_terminal("the demo has no other output")
     settled = settings.load(settings.path())
     interval = arguments.interval or settled.interval or 1.0
-    return show(Demo(seed=arguments.seed, interval=interval), arguments, settled)
+    begin = tour.BEGIN if arguments.tour else 0.0
+    demo = Demo(seed=arguments.seed, interval=interval, begin=begin)
+    return show(demo, arguments, settled, touring=arguments.tour)

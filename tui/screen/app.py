@@ -66,6 +66,7 @@ class Monitor(TerminalApp):
     settled: the user's settings; parameters override them. cpu_seconds, memory: what ebpftop has
     used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at most two updates a
     second. limit: the bound on memory, in bytes. scope: what the panes are filtered by at first.
+    touring: whether the demo's tour is on.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -90,7 +91,9 @@ class Monitor(TerminalApp):
         memory: Callable[[], int] = own_usage.memory,
         limit: int | None = None,
         scope: Scope = EVERYTHING,
+        touring: bool = False,
     ) -> None:
+        self.touring = touring
         self.settled = settled = settled or Settings()
         self.problems = list(settled.problems)
         slow = either(slow_link, settled.slow_link, usual=False)
@@ -363,6 +366,7 @@ def run(
     settled: Settings | None = None,
     memory: int | None = None,
     scope: Scope = EVERYTHING,
+    touring: bool = False,
 ) -> int:
     """Show the source until the user leaves; then close it. Return the exit status.
 
@@ -374,7 +378,7 @@ def run(
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
-        settled=settled or Settings(), limit=memory, scope=scope,
+        settled=settled or Settings(), limit=memory, scope=scope, touring=touring,
     )  # fmt: skip
     app.session.join(others)
 

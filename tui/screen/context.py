@@ -33,7 +33,8 @@ class Context(Protocol):
     """The parts of the screen that an action may touch.
 
     session: hosts, collector, the live view, the view on the screen. place: pane, mode, the opened
-    record; navigation changes it. time: live or recorded. fields: columns by pane.
+    record; navigation changes it. time: live or recorded. fields: columns by pane. touring: the
+    demo's tour is on.
     """
 
     session: Session
@@ -46,6 +47,7 @@ class Context(Protocol):
     keymap: Keymap
     settled: Settings
     fields: Mapping[str, Sequence[Field]]
+    touring: bool
 
     # What is on the screen
 

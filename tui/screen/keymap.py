@@ -29,7 +29,7 @@ class Keymap:
         """Return the user's keys as Textual names them; None to keep ours."""
         if id not in (known := [k.id for k in KEYS]):
             near = get_close_matches(id, known, 1)
-            meant = f"did you mean {near[0]}?" if near else "? lists the keys, README.md their ids"
+            meant = f"did you mean {near[0]}?" if near else "? lists the keys, : their ids"
             self.problems.append(f"keys: no binding {id!r}; {meant}")
             return None
         taken = []

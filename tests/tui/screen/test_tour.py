@@ -1,0 +1,122 @@
+"""The demo's tour: chapters lead where they say, a key holds it, and it goes on by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from probes.sources.demo.source import Demo
+from tests.support.stage import playing, settle, text
+from tui.screen.actions import tour as actions
+from tui.screen.app import Monitor
+from tui.screen.keymap import KEYS
+from tui.screen.tour import BEGIN, CHAPTERS
+
+FAST = 0.01
+PLACES = {
+    "The overview": ("overview", "pane", False),
+    "Something is wrong": ("overview", "pane", False),
+    "Which interface": ("interfaces", "pane", False),
+    "The path of the packets": ("interfaces", "detail", False),
+    "Who sends": ("sources", "pane", False),
+    "Which connects fail": ("connects", "pane", False),
+    "What is slow": ("rtt", "detail", False),
+    "Back in time": ("overview", "pane", True),
+    "Now you": ("overview", "pane", False),
+}
+"""Where each chapter leads: pane, mode, and whether the screen is frozen."""
+
+
+@asynccontextmanager
+async def _tour(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int] = (120, 40), *, by_clock: bool = False
+) -> AsyncIterator[tuple[Monitor, Any]]:
+    """The tour in fast motion. by_clock: it goes on by itself."""
+    monkeypatch.setattr(actions, "_LOOK", FAST)
+    monkeypatch.setattr(actions, "_PRESS", FAST)
+    if not by_clock:
+        monkeypatch.setattr(actions.TourActions, "_is_time", lambda tour: tour._place < 0)
+    app = Monitor(Demo(begin=BEGIN, pace=lambda _: asyncio.sleep(FAST)), touring=True)
+    async with app.run_test(size=size) as pilot:
+        await _until(lambda: _shown(app).startswith(" Tour 1/"))
+        yield app, pilot
+        app.exit()
+
+
+async def _until(holds: Any) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(FAST)
+    raise AssertionError("it did not come")
+
+
+def _shown(app: Monitor) -> str:
+    return "\n".join("".join(t for t, _ in row.spans) for row in app.renderer._lines_above())
+
+
+def _place(app: Monitor) -> tuple[str, str, bool]:
+    return app.place.pane.name, app.place.mode, app.session.frozen
+
+
+async def test_each_chapter_leads_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _tour(monkeypatch) as (app, pilot):
+        assert [chapter.title for chapter in CHAPTERS] == list(PLACES)
+        for number, chapter in enumerate(CHAPTERS, 1):
+            await _until(lambda chapter=chapter: _place(app) == PLACES[chapter.title])
+            assert f"Tour {number}/{len(CHAPTERS)} {chapter.title}" in _shown(app)
+            assert chapter.says.split()[0] in _shown(app)
+            if number < len(CHAPTERS):
+                await pilot.press("n")
+        await pilot.press("N")
+        await _until(lambda: _place(app) == PLACES["Back in time"])
+        assert "held, n goes on" in _shown(app)
+
+
+async def test_it_goes_on_by_the_demo_s_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _tour(monkeypatch, by_clock=True) as (app, _):
+        await _until(lambda: "Tour 3/" in _shown(app))
+        assert app.session.live.wall % 3600 >= BEGIN + CHAPTERS[2].at
+
+
+async def test_a_key_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _tour(monkeypatch, by_clock=True) as (app, pilot):
+        await pilot.press("3")
+        held = _shown(app)
+        assert "held, n goes on" in held
+        wall = app.session.live.wall
+        await _until(lambda: app.session.live.wall > wall + CHAPTERS[2].at)
+        assert "Tour 1/" in _shown(app)
+        assert app.place.pane.name == "syscalls"
+
+
+@pytest.mark.parametrize(("height", "lines"), [(10, 0), (14, 1), (24, 3)])
+async def test_a_small_screen_keeps_its_table(
+    monkeypatch: pytest.MonkeyPatch, height: int, lines: int
+) -> None:
+    monkeypatch.setattr(actions, "_LOOK", FAST)
+    app = Monitor(Demo(begin=BEGIN), touring=True)
+    async with app.run_test(size=(80, height)) as pilot:
+        await asyncio.sleep(20 * FAST)
+        await pilot.pause()
+        assert len(app.renderer._lines_above()) == lines
+
+
+async def test_without_a_tour_its_keys_say_so() -> None:
+    async with playing() as (app, pilot):
+        await pilot.press("n")
+        await settle(pilot)
+        assert "there is no tour: ebpftop demo --tour" in text(app)
+
+
+def test_captions_are_short_and_their_keys_are_keys() -> None:
+    ids = {key.id for key in KEYS}
+    for chapter in CHAPTERS:
+        assert len(chapter.says) < 200
+        assert chapter.says.endswith(".")
+        assert {word for word in chapter.presses if not word.startswith("=")} <= ids
+    assert [c.at for c in CHAPTERS] == sorted(c.at for c in CHAPTERS)

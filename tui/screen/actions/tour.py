@@ -1,0 +1,142 @@
+"""The tour of the demo: chapters press keys by themselves, and say above the pane what to see.
+
+Any key but the tour's own holds it, so that a presenter can look around; `n` goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tui.screen.context import Actions, Context
+from tui.screen.key import Key
+from tui.screen.tour import CHAPTERS, STAYS, Chapter
+from tui.table.lines import Line, Span, line, wrap
+
+_LOOK = 0.25
+"""Seconds between two looks at the demo's clock."""
+_PRESS = 0.5
+"""Seconds from one key to the next, so that each is seen."""
+_MOST_BACK = 4
+"""Things that may lie over a pane: a detail, an inner pane, a menu, a frozen moment."""
+_MIN_LINES, _MIN_FOR_ALL = 12, 18
+"""Lines of a screen from which the caption has one line, and all that it needs."""
+
+
+class TourActions(Actions):
+    """Keys of the tour; invisible without one."""
+
+    order = 105
+    keys = (
+        Key("tour.next", "n", "n", "step", "", "tour: the next chapter", "Tour", given=1),
+        Key("tour.back", "N,shift+n", "N", "step", "", "tour: the one before", "Tour", given=-1),
+    )
+
+    def __init__(self, screen: Context) -> None:
+        super().__init__(screen)
+        self._place, self._pressed = -1, 0
+        self._held = False
+        self._began: float | None = None
+        self._came = 0.0
+        self._turn = 0
+
+    def offers(self, _action: str, /) -> bool:
+        return self.screen.touring
+
+    def why_not(self, _action: str, /) -> str:
+        return "there is no tour: ebpftop demo --tour"
+
+    def begin(self) -> None:
+        if self.screen.touring:
+            self.screen.start(self._guide())
+
+    def step(self, step: int) -> None:
+        """Go to another chapter; back: stay there until `n`."""
+        place = min(max(self._place + step, 0), len(CHAPTERS) - 1)
+        self._held = step < 0
+        self.screen.start(self._go(place))
+
+    def key_pressed(self, key: str, when: float) -> None:
+        del when
+        if self.screen.touring and key not in ("n", "N", "shift+n"):
+            self._held = True
+
+    async def _guide(self) -> None:
+        """Go on by the demo's clock."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if self._is_time():
+                await self._go(self._place + 1)
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds of the demo since the tour began."""
+        wall = self.screen.session.live.wall
+        if self._began is None and wall:
+            self._began = wall
+        return wall - (self._began or wall)
+
+    def _is_time(self) -> bool:
+        elapsed, following = self._elapsed, self._place + 1
+        if self._began is None or self._held or following == len(CHAPTERS):
+            return False
+        if self._place < 0:
+            return True
+        return elapsed >= max(CHAPTERS[following].at, self._came + STAYS)
+
+    async def _go(self, place: int) -> None:
+        """Show a chapter: press its keys, one after the other, unless another one is wanted."""
+        self._turn += 1
+        turn, self._place, self._pressed, self._came = self._turn, place, 0, self._elapsed
+        if self.screen.prompt.question is not None:
+            self.screen.prompt.close(None)
+        self._clear()
+        for word in CHAPTERS[place].presses:
+            self._press(word)
+            self._pressed += 1
+            self.screen.repaint()
+            await asyncio.sleep(_PRESS)
+            if turn != self._turn:
+                return
+
+    def _clear(self) -> None:
+        """Take away what lies over the pane."""
+        for _ in range(_MOST_BACK):
+            if self.screen.session.frozen:
+                self.screen.do("freeze")
+            elif self.screen.place.mode != "pane" or self.screen.place.pane.inner:
+                self.screen.do("back")
+
+    def _press(self, word: str) -> None:
+        """Do what a key does, if it does something here; or select a row."""
+        if not word.startswith("="):
+            key = next(key for key in self.screen.keymap.table if key.id == word)
+            if self.screen.offered(key):
+                self.screen.do(word)
+            return
+        table = self.screen.table
+        found = (i for i, row in enumerate(table.rows) if row.name.startswith(word[1:]))
+        if (at := next(found, None)) is not None:
+            table.select(at)
+
+    # What is said
+
+    def host_lines(self) -> Sequence[Line]:
+        height = self.screen.size.height
+        if not self.screen.touring or self._place < 0 or height < _MIN_LINES:
+            return ()
+        chapter = CHAPTERS[self._place]
+        says = [line((f" {row}", "")) for row in wrap(chapter.says, self.screen.size.width - 2)]
+        return (self._head(chapter), *(says if height >= _MIN_FOR_ALL else ()))
+
+    def _head(self, chapter: Chapter) -> Line:
+        """Return the chapter's number and title, its keys as they are pressed, and how to go on."""
+        number = f" Tour {self._place + 1}/{len(CHAPTERS)} "
+        shown = self.screen.keymap.shown
+        keys = [(at, w) for at, w in enumerate(chapter.presses) if not w.startswith("=")]
+        caps: list[Span] = []
+        for at, word in keys:
+            caps.append((f"[{shown(word)}]", "header" if at < self._pressed else "muted"))
+            caps.append((" ", ""))
+        going = "held, n goes on" if self._held else "n next"
+        return line((number, "accent"), (f"{chapter.title}  ", ""), *caps, (f" {going}", "muted"))
