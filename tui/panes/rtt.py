@@ -11,15 +11,18 @@ from probes.analysis.anomaly import ManyVerdicts, Verdict
 from probes.analysis.cases.detectors.trips import trips
 from probes.analysis.cases.detectors.trips.loss import SENT_AGAIN
 from probes.analysis.cases.detectors.trips.slow import LEAST_US, TIMES_MINIMUM, TRIP, is_far
+from probes.analysis.ends import is_accepted, services
 from probes.analysis.many import either, many_of, rows_of, verdicts
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.cells import NumberCells
 from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook
+from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, of, rate_of, values_of
-from tui.table.lines import Line
+from tui.table.lines import Line, fit
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
@@ -58,7 +61,12 @@ def _made(view: View) -> Sequence[TableRow]:
         SnapshotRows(view.catalogue[_HOOK], rows),
         _LEXICON,
         lambda place: _record(view, rows[place]),
-        own={"unusual": unusual_of(found.said)},
+        own={
+            "unusual": unusual_of(found.said),
+            "service": NumberCells(
+                services(rows.numbers("lport"), rows.numbers("rport")).astype("i8")
+            ),
+        },
         marks=found.marks,
         odd=np.flatnonzero(found.odd),
         written={"unusual": lambda place: words(found.said.at(place)) or found.far(place)},
@@ -98,7 +106,19 @@ def _record(view: View, row: SnapshotRow, mark: str | None = None) -> TableRow:
     slow, again = _verdicts(view, row)
     instead = _instead(row.number("srtt_us"), row.number("min_us"))
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
+    values["service"] = row["lport"] if _accepted(row) else row["rport"]
     return TableRow(row.key, name, values, _mark(view, row) if mark is None else mark, row)
+
+
+def _accepted(row: SnapshotRow) -> bool:
+    return is_accepted(row["lport"], row["rport"])
+
+
+def _service(record: TableRow, width: int) -> str:
+    """Return the service's port: the remote one, or "> :22" of a connection accepted here."""
+    port = units.show(record.values.get("service"), Unit.NUMBER)
+    here = record.row is not None and _accepted(record.row)
+    return fit(f"> :{port}" if here else port, width, right=True)
 
 
 def _instead(now: float, least: float) -> tuple[str, str]:
@@ -145,13 +165,14 @@ def _trouble(view: View) -> Trouble | None:
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
-    v = record.values
+    v, accepted = record.values, record.row is not None and _accepted(record.row)
     lines = pairs(
         [
             ("Process", f"{record.text('comm')} (pid {v['pid']})"),
             *owner_of(record),
             ("Local", address(v["laddr"], v["lport"])),
             ("Remote", address(v["raddr"], v["rport"])),
+            *([("Accepted", f"here, at port {v['lport']}")] if accepted else ()),
             ("Interface", related.interface_of(view, v["laddr"]) or units.DASH),
             ("Numbers from", record.text("from")),
             *said(record),
@@ -175,7 +196,9 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["tcp-rtt"]
     return (
         of(hook, "raddr", width=16, rank=0, grow=40),
-        of(hook, "rport", title="Port", width=6, rank=1),
+        Field("service", "Port", Unit.NUMBER, 8, 1, drawn=_service,
+              help="the service's port; > :22: the local one, of a connection accepted here"),
+        of(hook, "rport", title="Remote port", width=12, rank=9),
         of(hook, "laddr", width=16, rank=8, grow=40),
         of(hook, "lport", width=6, rank=8),
         of(hook, "comm", width=12, rank=1, grow=16),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tui.session.view import View
 from tui.table.fields import TableRow
 from tui.table.lines import Line, beside
-from tui.toolkit.detail import figure_lines
+from tui.toolkit.detail import figure_lines, telling_first
 from tui.toolkit.pane import Pane
 
 _FIXED_LINES = 4  # status, tabs, trouble, keys
@@ -49,8 +49,7 @@ def graph_block(pane: Pane, view: View, record: TableRow, width: int, height: in
     """Draw as many of the pane's figures as fit, two abreast on a wide screen."""
     abreast = 2 if width >= _MIN_WIDTH_ABREAST and len(pane.figures) > 1 else 1
     rows = max(min(height // _MIN_GRAPH_LINES, -(-len(pane.figures) // abreast)), 1)
-    worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))
-    figures = worst_first[: rows * abreast]
+    figures = telling_first(pane, view, record)[: rows * abreast]
     each, lines = height // rows, list[Line]()
     for at in range(0, len(figures), abreast):
         blocks = [

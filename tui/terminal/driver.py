@@ -407,7 +407,7 @@ def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[
 
 
 _NOWHERE = (-1, -1)
-_UNSURE = re.compile("[^\x20-\x7e\u2500-\u259f\u2800-\u28ff\u25b2\u25bc\u25b8]+")
+_UNSURE = re.compile("[^\x20-\x7e\u2500-\u259f\u2800-\u28ff\u25b2\u25bc\u25b8\u25c2]+")
 """Matches characters on whose width terminals and tables may differ, but none we draw with."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from probes import units
+from probes.analysis.anomaly import CALM
 from probes.analysis.history import Figure
 from probes.model import Hook, HookId, Kind
 from probes.units import Unit
@@ -15,6 +17,9 @@ from tui.toolkit.graphs import Subject, graph_lines
 from tui.toolkit.pane import Pane
 from tui.widgets.heat_map import heat_map
 from tui.widgets.histogram import histogram
+
+_FARTHEST = 1e6
+"""Times the usual that are as far from it as can be."""
 
 
 def heading(text: str) -> list[Line]:
@@ -53,9 +58,21 @@ def counters(hook: Hook, record: TableRow, bits: bool) -> list[Line]:
 def graphs(pane: Pane, view: View, record: TableRow, width: int, height: int = 5) -> list[Line]:
     """Draw the history of each of the pane's figures for this record."""
     lines: list[Line] = []
-    for figure in pane.figures:
+    for figure in telling_first(pane, view, record):
         lines += [BLANK, *figure_lines(figure, pane, view, record, width, height + 1)]
     return lines
+
+
+def telling_first(pane: Pane, view: View, record: TableRow) -> list[Figure]:
+    """Return the pane's figures, those first that are unusual: since when, and by how much."""
+    key, before = pane.figure_key(record), {f.name: at for at, f in enumerate(pane.figures)}
+
+    def place(figure: Figure) -> tuple[float, float, float]:
+        verdict = view.verdict(figure, key) if figure.rule is not None else CALM
+        far = min(verdict.times, _FARTHEST)
+        return verdict.since or math.inf, -far if verdict.since else 0, before[figure.name]
+
+    return sorted(pane.figures, key=place)
 
 
 def figure_lines(

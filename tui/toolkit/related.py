@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sized
 
 from probes import units
+from probes.analysis.ends import is_accepted
 from probes.analysis.many import SomeRows, places_with, rows_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.columns.lexicon import Lexicon
@@ -95,9 +96,15 @@ def _trip(row: SnapshotRow) -> _Drawn:
     return (
         f"  {units.show(row['srtt_us'], Unit.US):>8}{units.show(row['min_us'], Unit.US):>8}",
         (f"{units.count(row.rates['retransmits']):>8}", "warn" if again >= 1 else "muted"),
-        f"  {address(row['laddr'], row['lport'])} > {address(row['raddr'], row['rport'])}",
+        f"  {address(row['laddr'], row['lport'])} {_arrow(row)} ",
+        address(row["raddr"], row["rport"]),
         (f"  {process(row)}", "muted"),
     )
+
+
+def _arrow(row: SnapshotRow) -> str:
+    """Return the way of a connection: "<" if it was accepted here."""
+    return "<" if is_accepted(row["lport"], row["rport"]) else ">"
 
 
 def connects(view: View, keep: Keep, whose: str, width: int) -> list[Line]:

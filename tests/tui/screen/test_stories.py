@@ -300,6 +300,18 @@ async def test_graphs_show_two_five_or_fifteen_minutes() -> None:
         assert app.session.live.span == 300
 
 
+async def test_a_connection_accepted_here_shows_its_own_port() -> None:
+    """Not the port that its peer happens to have."""
+    async with playing(size=(80, 24), pane="rtt") as (app, pilot):
+        row = next(r for r in text(app).splitlines() if " sshd " in r)
+        assert "> :22 sshd" in row
+        assert "61022" not in row
+        app.table.select_key(next(r.key for r in app.table.rows if r.text("comm") == "sshd"))
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "here, at port 22" in text(app)
+
+
 async def test_interval_keys_change_the_sources_interval() -> None:
     """+ is slower, - is faster, and the status line says so."""
     async with playing() as (app, pilot):
