@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from probes.analysis import snapshot
 from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot
 from probes.columns.row_table import RowTable
@@ -17,7 +18,7 @@ from tui.table.filters import parse
 NETNS = 4026532476
 
 
-def _view(hook: str, *rows: dict[str, Value], seconds: int = 2) -> View:
+def _view(hook: str, *rows: dict[str, Value], columns: bool = False) -> View:
     """What is seen when each row counts 1,000 a second."""
     one, view = catalogue()[hook], View(catalogue(), History(figures()))
     id = HookId(hook)
@@ -25,14 +26,14 @@ def _view(hook: str, *rows: dict[str, Value], seconds: int = 2) -> View:
     view.statuses = (status,)
     counters = [name for _, name in one.places.counters]
     before: Sample | None = None
-    for second in range(seconds):
+    for second in range(2):
         known = [{**dict.fromkeys(counters, 1000 * second), **r} for r in rows]
         made: list[Row] = [tuple([r.get(c.name) for c in one.stored]) for r in known]
-        table = dict(zip(RowTable.of_rows(made, one.places.keys), made, strict=True))
-        sample = Sample(status, 1.0 + second, 1e9 + second, rows=table)
-        snapshot = Snapshot.between(one, before, sample)
-        view.snapshots[id] = snapshot
-        view.history.add(hook, (snapshot,))
+        table = RowTable.of_rows(made, one.places.keys)
+        found = table if columns else dict(zip(table, made, strict=True))
+        sample = Sample(status, 1.0 + second, 1e9 + second, rows=found)
+        view.snapshots[id] = Snapshot.between(one, before, sample)
+        view.history.add(hook, (view.snapshots[id],))
         view.time, view.wall, before = sample.time, sample.wall, sample
         view.version += 1
     return view
@@ -61,8 +62,20 @@ def test_rows_are_filtered_by_their_owner(text: str, kept: list[str]) -> None:
     pane = all_panes()["connects"]
     keep = parse(text, pane.fields(catalogue()))
     assert keep is not None
-    records = pane.records(_view("tcp-connect", *_CONNECTS))
-    assert [r.values["comm"] for r in records if keep(r)] == kept
+    view = _view("tcp-connect", *_CONNECTS)
+    assert [r.values["comm"] for r in pane.records(view) if keep(r)] == kept
+
+
+def test_a_destination_has_the_owners_of_all_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there are so many that they are columns."""
+    one = [{**row, "rport": 80} for row in _CONNECTS]
+    rows = [*one, {**_CONNECTS[0], "pid": 10, "rport": 80}]
+    (record,) = all_panes()["connects"].records(_view("tcp-connect", *rows))
+    owners = [record.values[name] for name in ("container", "unit", "netns_name")]
+    assert owners == ["shop/cart/app", "ssh.service", "shop/cart, host"]
+    monkeypatch.setattr(snapshot, "FEW", 0)
+    (many,) = all_panes()["connects"].records(_view("tcp-connect", *rows, columns=True))
+    assert [many.values[name] for name in ("container", "unit", "netns_name")] == owners
 
 
 def _detail(pane: str, view: View, record: TableRow) -> str:
@@ -74,6 +87,7 @@ def _detail(pane: str, view: View, record: TableRow) -> str:
 
 def test_a_detail_says_whose_it_is_in_one_line_or_in_none() -> None:
     view = _view("tcp-connect", *_CONNECTS)
+    view.unfolded = True
     web, ssh, nobody = all_panes()["connects"].records(view)
     assert "Owner         container shop/cart/app, netns shop/cart" in _detail(
         "connects", view, web

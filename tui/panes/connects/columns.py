@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from probes.analysis.destinations import HOW, NO_ANSWER, Destination, ManyDestinations
 from probes.arrays import np
-from probes.columns.cells import Cells, NumberCells, cells_of
+from probes.columns.cells import Cells, NumberCells, ObjectCells, cells_of
 from probes.columns.lexicon import Lexicon, Part
 from probes.model import Value
+from tui.toolkit.owner import OWNER
 from tui.toolkit.related import before_port
 
 if TYPE_CHECKING:
@@ -40,12 +41,15 @@ class DestinationColumns:
 
     def __init__(self, many: ManyDestinations) -> None:
         self.many = many
+        self._owners: dict[str, Cells] = {}
 
     def __len__(self) -> int:
         return self.many.number
 
     def column(self, name: str) -> Cells | None:
-        return self.cells.get(name)
+        if name in OWNER and name not in self._owners:
+            self._owners[name] = self._joined(name)
+        return self._owners.get(name) or self.cells.get(name)
 
     def key(self, place: int) -> Hashable:
         return self.one(place).key
@@ -102,7 +106,7 @@ class DestinationColumns:
         late, both = many.sums(a.number("late")), lost + made
         return {
             **texts,
-            "commands": self._commands(),
+            "commands": self._joined("comm"),
             "rport": port.with_raw(port.raw, port.flags() & ~many.several),
             "to": self._to(texts["raddr"], port),
             "by": self._by(texts),
@@ -124,13 +128,13 @@ class DestinationColumns:
             texts[at] = f"{addresses.value(at)}, {int(self._ports[at])} ports"
         return cells_of(texts)
 
-    def _commands(self) -> Cells:
-        """Return the different commands of each, joined in the order of their rows."""
+    def _joined(self, column: str) -> Cells:
+        """Return the different texts of each in a column, joined in the order of their rows."""
         many = self.many
-        cells = many.rows.cells("comm")
-        words = _TEXTS.column("comm", cells)
+        cells = many.rows.cells(column)
+        words = _TEXTS.column(column, cells)
         both = many.group * (len(words.texts) + 1) + words.places
-        rows = np.flatnonzero(cells.flags())
+        rows = np.flatnonzero(_known(cells))
         _, first = np.unique(both[rows], return_index=True)
         rows = np.sort(rows[first])
         rows = rows[np.argsort(many.group[rows], kind="stable")]
@@ -155,6 +159,12 @@ def _equals(name: str, cells: Cells, value: object) -> NDArray[np.bool_]:
     words = _TEXTS.column(name, cells)
     known = np.array([text == value for text in words.texts.tolist()], bool)
     return np.asarray(known[words.places] & cells.flags(), bool)
+
+
+def _known(cells: Cells) -> NDArray[np.bool_]:
+    if isinstance(cells, ObjectCells):
+        return np.array([value is not None for value in cells.raw.tolist()], bool)
+    return cells.flags()
 
 
 def _how(many: ManyDestinations, late: NDArray[np.float64]) -> Cells:

@@ -21,6 +21,7 @@ from tui.table.fields import TableRow, values_of
 from tui.table.many_records import MARKS, ManyRecords, Rows
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.anomaly_column import noted, unusual_of, words
+from tui.toolkit.owner import OWNER
 from tui.toolkit.related import address, before_port
 
 if TYPE_CHECKING:
@@ -112,12 +113,21 @@ class Grouped:
         if self.many is not None:
             return self._of_many(self.many, np.asarray(marks, "u1"), shares)
         return [
-            self._record(one, int(mark), shares.get(at))
+            self._record(one, int(mark), shares.get(at), self._owners(one))
             for at, (one, mark) in enumerate(zip(self.few, marks, strict=True))
         ]
 
-    def _record(self, one: Destination, mark: int, share: float | None) -> TableRow:
-        values = _values(one, mark, share) | noted(self._verdict(one, mark))
+    def _owners(self, one: Destination) -> dict[str, Value]:
+        """Return the owners of its processes, joined in the order of their rows; of few rows."""
+        assert self.attempts is not None
+        rows = [self.attempts.row(place).stored for place in one.rows]
+        found = {name: dict.fromkeys([row[name] for row in rows if row[name]]) for name in OWNER}
+        return {name: ", ".join(map(str, names)) or None for name, names in found.items()}
+
+    def _record(
+        self, one: Destination, mark: int, share: float | None, owners: dict[str, Value]
+    ) -> TableRow:
+        values = _values(one, mark, share) | noted(self._verdict(one, mark)) | owners
         if not self._alone or self.attempts is None:
             return TableRow(one.key, to(one), values, MARKS[mark])
         row = self.attempts.row(one.rows[0])
@@ -153,7 +163,9 @@ class Grouped:
         return ManyRecords(
             rows,
             _ROW_NAMES if self._alone else _NAMES,
-            lambda at: self._record(many.one(at), int(marks[at]), shares.get(at)),
+            lambda at: self._record(
+                many.one(at), int(marks[at]), shares.get(at), _owners_of(rows, at)
+            ),
             own={
                 **own,
                 "failed_share": NumberCells(parts, known),
@@ -186,6 +198,11 @@ class Grouped:
                 if at is not None and claim.share is not None:
                     found[at] = claim.share
         return found
+
+
+def _owners_of(rows: Rows, at: int) -> dict[str, Value]:
+    found = {name: rows.column(name) for name in OWNER}
+    return {name: None if cells is None else cells.value(at) for name, cells in found.items()}
 
 
 def grouped(view: View) -> Grouped:

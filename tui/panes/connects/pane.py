@@ -26,6 +26,7 @@ from tui.toolkit import related
 from tui.toolkit.anomaly_column import said, unusual_field
 from tui.toolkit.detail import counters, heading, pairs, spread
 from tui.toolkit.graphs import Subject, graph_lines
+from tui.toolkit.owner import owner_fields, owner_of
 from tui.toolkit.pane import Busiest, Pane, Trouble
 from tui.toolkit.related import address, process
 
@@ -70,6 +71,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Process", f"{record.text('comm')} (pid {record.values['pid']})"),
+            *owner_of(record),
             ("Destination", record.text("to")),
             *said(record),
         ]
@@ -150,6 +152,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         Field("mean_ns", "Time", Unit.NS, 7, 2, 9, "mean time to establish, last 10 s"),
         Field("p99_ns", "p99", Unit.NS, 8, 5, 9,
               "99 % took less, last 10 s, within a factor of two; the greatest of its processes"),
+        *owner_fields(),
         unusual_field(6),
         replace(of(hook, "failed", title="Fail/s"), width=0),
         *(replace(of(hook, name), width=0) for name in ("comm", "pid", "raddr", "rport")),
