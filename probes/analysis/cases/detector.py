@@ -15,15 +15,15 @@ class Detector(NamedTuple):
     """One kind of trouble.
 
     claims: what is wrong at a moment, the worst first; at most `MOST`. needs: the hooks without
-    which it is blind. figures: whose history it asks for. wants: the hook that would tell more of
-    the worst, such as whose calls fail; None: nothing more.
+    which it is blind. figures: whose history it asks for. wants: the hooks that would tell more,
+    such as whose calls fail, of the worst first.
     """
 
     name: str
     needs: tuple[str, ...]
     claims: Callable[[Facts], Sequence[Claim]]
     figures: tuple[Figure, ...] = ()
-    wants: Callable[[Facts], HookId | None] = lambda _: None
+    wants: Callable[[Facts], Sequence[HookId]] = lambda _: ()
 
 
 MOST = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 
 from probes.analysis.cases.claim import Claim, Evidence, Gravity
 from probes.analysis.cases.detector import Detector
@@ -59,16 +60,17 @@ def needs() -> tuple[str, ...]:
 
 
 def wants(facts: Facts) -> list[HookId]:
-    """Return the hooks that would tell more of what is wrong, attached or not: one a detector.
+    """Return the hooks that would tell more of what is wrong, attached or not.
+
+    That of each detector which matters most to it comes before any detector's second.
 
     They stay the same as long as that goes on, so that what they tell is not lost.
     """
-    found: list[HookId] = []
+    wanted: list[Sequence[HookId]] = []
     for detector in DETECTORS:
         with suppress(Exception):  # `cases` says what raises
-            if (want := detector.wants(facts)) is not None:
-                found.append(want)
-    return found
+            wanted.append(detector.wants(facts))
+    return [want for some in zip_longest(*wanted) for want in some if want is not None]
 
 
 def blind(facts: Facts) -> list[Status]:

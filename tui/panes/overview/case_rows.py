@@ -16,6 +16,8 @@ from tui.toolkit.pane import Trouble
 
 MOST_OVER = 3
 """Cases that are over and still have a row, the latest."""
+_SEEN = 48
+"""Letters of what was counted that a screen of 60 columns shows."""
 _NAMED = 3
 """Names of those who take part, at most; the others are counted."""
 
@@ -82,9 +84,12 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
 
 
 def _why(view: View, finding: Finding) -> str:
-    """Return who takes part and what was counted; of what is over, how much it was."""
+    """Return who takes part and what was counted; of what is over, how much it was.
+
+    Who is named where a narrow screen still has room.
+    """
     counted = words.evidence(finding)
-    unnamed = [who for who in finding.case.who if words.name(who) not in counted]
+    unnamed = [who for who in finding.case.who if words.name(who) not in counted[:_SEEN]]
     said = [words.listed(unnamed, _NAMED), counted]
     if finding.state is Progress.OVER:
         said.insert(0, f"at most {amount(view, finding.peak, finding.case.head.unit)}")

@@ -13,6 +13,9 @@ from probes.analysis.cases.detectors.calls.suspect import BY, HOOK, Suspect
 from probes.analysis.facts import Facts
 from probes.model import HookId
 
+_WANTED = 3
+"""Calls whose processes are asked for, at most."""
+
 
 class Calls(NamedTuple):
     """System calls that fail or stall.
@@ -22,7 +25,7 @@ class Calls(NamedTuple):
 
     claims: Sequence[Claim]
     marks: Mapping[Hashable, int]
-    wanted: HookId | None
+    wanted: Sequence[HookId]
 
 
 def calls(facts: Facts) -> Calls:
@@ -38,16 +41,18 @@ def _judged(facts: Facts) -> Calls:
     for claim in claims:
         for row in claim.rows:
             marks[row.key] = max(marks.get(row.key, 0), int(claim.severity))
-    wanted = max([one for one in found if any(one.suspect)], key=_suspected, default=None)
-    return Calls(claims[:MOST], marks, wanted and HookId(BY, wanted.call))
+    suspects = sorted([one for one in found if any(one.suspect)], key=_suspected, reverse=True)
+    worth = [*suspects[:1], *[one for one in suspects[1:] if one.claim is not None]]
+    wanted = dict.fromkeys([HookId(BY, one.call) for one in worth])
+    return Calls(claims[:MOST], marks, tuple(wanted)[:_WANTED])
 
 
 def _suspected(one: Suspect) -> tuple[float, ...]:
     return one.suspect
 
 
-def _wants(facts: Facts) -> HookId | None:
-    """Return the hook that tells which processes make the call that is most worth knowing of."""
+def _wants(facts: Facts) -> Sequence[HookId]:
+    """Return the hooks that tell which processes make the calls that are most worth knowing of."""
     return calls(facts).wanted
 
 

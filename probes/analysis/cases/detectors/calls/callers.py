@@ -42,13 +42,17 @@ class Caller(NamedTuple):
         return f"{self.comm}[{self.pid}]" if self.pid is not None else self.comm
 
 
-def callers_of(facts: Facts, call: str) -> list[Caller]:
-    """Return the processes that make the call: those with most failures first, then calls."""
+def callers_of(facts: Facts, call: str, *, errors: bool = False) -> list[Caller]:
+    """Return the processes that make the call: those with most failures first, then calls.
+
+    errors: ordinary answers count as failures as well.
+    """
     snapshot = facts.snapshots.get(HookId(BY, call))
     if snapshot is None:
         return []
     rows = SomeRows.of(snapshot.rows, _LEXICON)
-    failures = "failures" if "failures" in snapshot.hook.places.names else "errors"
+    told = not errors and "failures" in snapshot.hook.places.names
+    failures = "failures" if told else "errors"
     first = rows.first(2 * NAMED, rows.rates(failures), rows.rates("calls"))
     return [_caller(row, failures) for row in first]
 

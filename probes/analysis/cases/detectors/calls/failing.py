@@ -132,6 +132,9 @@ def _claim(facts: Facts, one: FailingRow, bad: Badness, callers: Sequence[Caller
     now = found.rate if found.errno else row.rate("errors")
     first = [c for c in callers if c.failures][:NAMED]
     share, of = _share_of(row, found, call, first)
+    named = first
+    if not found.errno:  # ordinary answers, more than usual: whose
+        named = [c for c in callers_of(facts, call, errors=True) if c.failures][:NAMED]
     grave = bad is Badness.ALARM and not (call == "connect" and errno in PEERS)
     return Claim(
         id=f"{HOOK}/{call}/{errno}",
@@ -144,7 +147,7 @@ def _claim(facts: Facts, one: FailingRow, bad: Badness, callers: Sequence[Caller
         usual=usual_of(facts, figure, row.key, verdict),
         since=verdict.since if verdict.usual is not None else None,
         struck=sum([c.failures for c in first]) or now,
-        who=tuple([c.who(c.failures) for c in first]),
+        who=tuple([c.who(c.failures) for c in named]),
         where=Where(call=call),
         evidence=tuple(_counted(row, found, meaning, first)),
         next=tuple(_next(meaning, first)),

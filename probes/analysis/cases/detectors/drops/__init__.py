@@ -31,10 +31,10 @@ def _claims(facts: Facts) -> Sequence[Claim]:
     return every_claim(facts)[:MOST]
 
 
-def _wants(facts: Facts) -> HookId | None:
+def _wants(facts: Facts) -> Sequence[HookId]:
     """Return the hook that tells what they are a share of, where others' packets are lost."""
     elsewhere = any(claim.where.netns for claim in every_claim(facts))
-    return HookId(NAMESPACES) if elsewhere else None
+    return (HookId(NAMESPACES),) if elsewhere else ()
 
 
 def _claimed(facts: Facts) -> Sequence[Claim]:
