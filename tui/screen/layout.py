@@ -13,6 +13,7 @@ from tui.toolkit.pane import Pane
 _FIXED_LINES = 4  # status, tabs, trouble, keys
 _MIN_GRAPH_LINES = 5
 _MIN_DRAWN_LINES = 6
+_MOST_TABLE_LINES = 24
 _MIN_WIDTH_ABREAST = 110
 
 
@@ -42,6 +43,7 @@ def _drawn_heights(free: int) -> Heights:
     """Share out what is left: a line for the timeline, then a graph, events, and more rows."""
     below = 1 + min(free // 4, 8)
     graph = min(free - below, _MIN_DRAWN_LINES + max(free - 9, 0) // 3)
+    graph = max(graph, free + 10 - below - _MOST_TABLE_LINES)
     return Heights(graph if graph >= _MIN_GRAPH_LINES else 0, below)
 
 

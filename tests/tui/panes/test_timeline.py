@@ -24,7 +24,7 @@ async def test_every_case_has_a_letter_and_the_legend_its_meaning(size: tuple[in
     async with playing(size=size, **SINCE_CALM) as (app, _):
         cells, _, legend = _timeline(app).partition(" now ")
         letters = [c for c in cells.removeprefix(" -2m ") if c.isupper()]
-        assert sorted(letters) == sorted("DDFFFRS")
+        assert "".join(letters) == "DDFFFRS", "in the order in which they began"
         assert legend.split() == ["D", "drops", "F", "fails", "R", "RTT", "S", "slow"]
 
 

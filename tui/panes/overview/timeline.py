@@ -39,8 +39,7 @@ def timeline(view: View, width: int) -> Line:
     cells = _Stretch(view, seconds, max(room, 1))
     for one in said:
         cells.harm(one)
-    for one in sorted(said, key=_began):
-        cells.begin(one)
+    cells.begin(sorted(said, key=_began))
     return line((f" {back} ", "muted"), *joined(cells.spans), (f"{_NOW} ", "muted"), *legend)
 
 
@@ -75,7 +74,6 @@ class _Stretch:
         self._end, self._seconds, self._room = view.wall, seconds, room
         unseen = self._place(view.wall - view.watched()) if view.watched() < seconds else 0
         self.spans: list[Span] = [(" ", "")] * unseen + [("-", "muted")] * (room - unseen)
-        self._taken: set[int] = set()
 
     def _place(self, wall: float) -> int:
         part = 1 - (self._end - wall) / self._seconds
@@ -89,13 +87,15 @@ class _Stretch:
         for cell in range(self._place(_began(finding)), self._place(until) + 1):
             self.spans[cell] = ("=", "warn")
 
-    def begin(self, finding: Finding) -> None:
-        """Put the letter where it began, or as near as no other stands."""
-        at = self._place(_began(finding))
-        free = [cell for cell in range(self._room) if cell not in self._taken]
-        if not free:
-            return
-        cell = min(free, key=lambda cell: (abs(cell - at), -cell))
-        self._taken.add(cell)
-        role = "muted" if finding.state is Progress.OVER else case_rows.mark(finding)
-        self.spans[cell] = (_letter(finding)[0], role)
+    def begin(self, findings: Sequence[Finding]) -> None:
+        """Put a letter where each began, or beside that: their order is that of their times."""
+        findings = findings[-self._room :]
+        cells, left = list[int](), -1
+        for one in findings:
+            left = max(self._place(_began(one)), left + 1)
+            cells.append(left)
+        right = self._room
+        for one, cell in zip(reversed(findings), reversed(cells), strict=True):
+            right = min(cell, right - 1)
+            role = "muted" if one.state is Progress.OVER else case_rows.mark(one)
+            self.spans[right] = (_letter(one)[0], role)
