@@ -151,7 +151,7 @@ def _busiest(view: View) -> Busiest | None:
     place, us = address(row["raddr"], row["rport"]), row.number("srtt_us")
     record = replace(_record(view, row), name=place)
     why = f"{process(row)}, minimum {units.duration(row.number('min_us') * 1000)}"
-    what = f"{place} slowest round trip"
+    what = f"{place} slowest RTT"
     return Busiest(record, what, TRIP, row.key, us, units.duration(us * 1000), why)
 
 

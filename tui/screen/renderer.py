@@ -33,6 +33,8 @@ from tui.widgets.tabs import Tab
 
 PAINT_PAUSE, SLOW_PAINT_PAUSE = 0.04, 0.5
 """Seconds in which readings of several hooks are painted once; the same on a slow link."""
+ROOMY = 36
+"""Lines from which on every pane has the vital signs."""
 MIN_SIZE = (30, 7)
 """Columns and lines below which a sentence is shown and nothing else."""
 LAGGING_SECONDS = 1.0
@@ -326,8 +328,9 @@ class Renderer:
 
     @property
     def _strip_height(self) -> int:
-        """Lines of the vital signs, where the pane has them."""
-        return strip_height(*self._app.size) if self._place.pane.vitals else 0
+        """Lines of the vital signs; panes that need not have them do so where there is room."""
+        always = self._place.pane.vitals
+        return strip_height(*self._app.size) if always or self._app.size.height >= ROOMY else 0
 
     def _heights(self) -> Heights:
         """Return lines for graphs; lines above them take nothing from the table."""

@@ -62,8 +62,9 @@ class Pane:
     case: that which a row is about. folds: the modes ("pane", "detail") in which it leaves out what
     is little or ordinary, unless `view.unfolded`. shows: the key of the record that shows the row
     with a key. draw: drawn of the selected row instead of the figures' graphs, for a width and
-    height. wants: what to attach now, while it is shown. vitals: the host's are shown above it.
-    heading: the first column's title now. says_beyond: a line says how many rows have no room.
+    height. wants: what to attach now, while it is shown. vitals: the host's are shown above it,
+    on small screens too. heading: the first column's title now. says_beyond: a line says how many
+    rows have no room.
 
     short: a shorter title, for its tab.
 

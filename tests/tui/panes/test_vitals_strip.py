@@ -59,3 +59,16 @@ async def test_the_past_has_the_numbers_of_then() -> None:
         first, second = _strip(app)
         assert "14." in first
         assert second.startswith("  Dropped")
+
+
+async def test_other_panes_have_it_at_the_same_place_where_there_is_room() -> None:
+    async with playing(**SINCE_CALM) as (app, pilot):
+        before = _strip(app)
+        for key in "2345678":
+            await pilot.press(key)
+            await settle(pilot)
+            assert _strip(app)[1] == before[1]
+    async with playing(size=(120, 30), **SINCE_CALM) as (app, pilot):
+        await pilot.press("5")
+        await settle(pilot)
+        assert not app.parts.vitals.display

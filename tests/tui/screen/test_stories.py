@@ -252,7 +252,7 @@ async def test_a_syscalls_detail_attaches_its_hook_and_takes_it_with_it() -> Non
         await step(pilot, 3)
         name = str(app.place.opened.name) if app.place.opened else ""
         assert any(str(s.id) == f"syscall-processes@{name}" for s in app.session.source.statuses())
-        assert "node_exporter" in text(app)
+        assert "rsyslogd" in text(app)
         await pilot.press("escape")
         await settle(pilot)
         assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())

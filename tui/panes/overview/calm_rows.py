@@ -112,7 +112,7 @@ def _hooks(view: View) -> OverviewRow:
     if failed:
         what = f"{len(failed)} failed"
     elif degraded:
-        what = f"{len(degraded)} degraded"
+        what = f"{len(degraded)} on lower rungs" if len(degraded) > 1 else "1 on a lower rung"
     if attaching := sum(s.state is State.ATTACHING for s in view.statuses):
         what = f"{attaching} attaching"
     said = list(_of_hooks(view, failed, degraded))
