@@ -92,6 +92,14 @@ def wrong_start(wheel: Path, folder: Path) -> Iterator[str]:
             yield f"ebpftop {' '.join(words)} ends with {done.returncode}: {done.stderr.strip()}"
 
 
+def wrong_picture() -> Iterator[str]:
+    """Yield that the README's moving picture is not what the demo's tour shows."""
+    from docs import moving_picture
+
+    if moving_picture.FILE.read_text() != moving_picture.made():
+        yield "docs/tour.svg is not what the tour shows: .venv/bin/python -m docs.moving_picture"
+
+
 def wrong_docs() -> Iterator[str]:
     """Yield that the site cannot be built."""
     done = _run("make", "docs")
@@ -122,6 +130,7 @@ def check() -> Iterator[str]:
         wheel = _built(Path(folder))
         yield from wrong_wheel(wheel)
         yield from wrong_start(wheel, Path(folder) / "venv")
+    yield from wrong_picture()
     yield from wrong_docs()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from docs import release
+from docs import moving_picture, release
+from tui.screen.tour import CHAPTERS
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,24 @@ def test_a_package_without_its_files_would_be_found(tmp_path: Path) -> None:
     assert "the package lacks the licence text LICENSE.GPL-2.0" in said
     assert "the package lacks ebpftop/themes/dark.toml" in said
     assert "the package lacks ebpftop/__init__.py" not in said
+
+
+def test_the_moving_picture_shows_one_frame_after_the_other() -> None:
+    """The first is seen where nothing moves; nothing is fetched from elsewhere."""
+    head = '<svg class="x" viewBox="0 0 10 5" xmlns="http://www.w3.org/2000/svg">'
+    font = "<style>@font-face { src: url(https://example.org/a.woff) } .a { fill: red }</style>"
+    moved = moving_picture.moving([f"{head}{font}<text>{n}</text></svg>" for n in "ABC"], 2.0)
+    assert moved.count("<svg") == moved.count("</svg>") == 1
+    assert re.findall(r"<text>(.)</text>", moved) == ["A", "B", "C"]
+    assert re.findall(r"animation-delay:(\S+?)s", moved) == ["2", "4"]
+    assert "animation:f 6s infinite" in moved
+    assert "url(" not in moved
+    ElementTree.fromstring(moved)
+
+
+def test_the_readme_s_picture_is_one_and_has_a_frame_for_each_chapter() -> None:
+    """Whether it is that of this tree, `make release-check` says: every change of the screen."""
+    picture = moving_picture.FILE.read_text()
+    ElementTree.fromstring(picture)
+    assert picture.count('<g class="f"') == len(CHAPTERS) - 1
+    assert "docs/tour.svg" in (release.ROOT / "README.md").read_text()
