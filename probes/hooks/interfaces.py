@@ -12,6 +12,7 @@ from typing import NamedTuple
 from probes.foreign.names import ProgramNames
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
+from probes.owners.peers import Peer, Peers
 from probes.toolkit import (
     MADE,
     Hook,
@@ -32,12 +33,13 @@ from probes.toolkit.links import Made
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses, made, rows = _Addresses(), Made(opening), _LinkRows(opening)
+    addresses, made, rows, peers = _Addresses(), Made(opening), _LinkRows(opening), Peers()
 
     def read() -> Reading:
         links = made.asked(route.links)
         rows.forget(made.anew)
         known = addresses.of(links)
+        rows.peers = peers.of(links)
         return Reading([rows.of(x, known.get(x.ifindex, ()), made.of(x.ifindex)) for x in links])
 
     return read
@@ -51,16 +53,21 @@ class _RowParts(NamedTuple):
     driver: str
     made: int
     joining: Mapping[str, Value]
+    peer: Peer | None
 
 
 class _LinkRows:
-    """Rows of interfaces. Of most interfaces of a large host nothing changes."""
+    """Rows of interfaces. Of most interfaces of a large host nothing changes.
+
+    peers: the other ends of those that are veths.
+    """
 
     def __init__(self, opening: Opening) -> None:
         self._in_order = itemgetter(*[c.name for c in opening.hook.stored])
         self._names, self._joining = ProgramNames(), _Joining()
         self._drivers: dict[int, str] = Bounded()
         self._latest: dict[int, tuple[_RowParts, Row]] = Bounded()
+        self.peers: Mapping[int, Peer] = {}
 
     def forget(self, gone: Iterable[int]) -> None:
         """Forget interfaces whose numbers others may have now."""
@@ -72,7 +79,8 @@ class _LinkRows:
         if ifindex not in self._drivers:
             self._drivers[ifindex] = _driver(link.name) if link.kind == "physical" else ""
         driver = self._drivers[ifindex]
-        parts = _RowParts(link, addresses, driver, made, self._joining.of(link, driver))
+        joining, peer = self._joining.of(link, driver), self.peers.get(ifindex)
+        parts = _RowParts(link, addresses, driver, made, joining, peer)
         before, row = self._latest.get(ifindex, (None, ()))
         if before != parts or link.xdp_programs:  # whose names may come later
             row = self._made(parts)
@@ -87,6 +95,11 @@ class _LinkRows:
         known["xdp_program"] = programs_on(link, self._names)
         known["addresses"] = " ".join(parts.addresses)
         known["altnames"] = " ".join(link.altnames)
+        peer = parts.peer
+        known["peer"] = None if peer is None else str(peer)
+        known["peer_ifindex"] = None if peer is None else peer.ifindex
+        known["peer_netns"] = None if peer is None else peer.netns
+        known["peer_netns_name"] = None if peer is None else peer.called
         row: Row = self._in_order({**known, **parts.joining})
         return row
 
@@ -216,6 +229,10 @@ HOOK = Hook(
             Unit.NUMBER,
             hidden=True,
         ),
+        level("peer", "Peer", "other end of a veth, and its network namespace", width=22),
+        level("peer_ifindex", "Peer index", "number of that interface there", Unit.NUMBER),
+        level("peer_netns", "Peer netns", "inode of that namespace; none: this one", Unit.NUMBER),
+        level("peer_netns_name", "Peer NetNS", "name of that namespace", width=16),
         MADE,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

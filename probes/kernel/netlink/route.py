@@ -32,13 +32,14 @@ _IFF_UP = 1
 _RTMGRP_LINK = 1
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
 """Errnos of a system call filter, which are final."""
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 5, 16, 18
+_IFLA_LINK_NETNSID = 37
 _IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_XDP = 7, 23, 26, 43
 _COUNTERS = frozenset({_IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC})  # the latter has those of IPv6
 _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
 _OF_INTERFACE = frozenset({
     _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
-    _IFLA_PROP_LIST,
+    _IFLA_PROP_LIST, _IFLA_LINK, _IFLA_LINK_NETNSID,
 })  # fmt: skip
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -64,6 +65,8 @@ class Interface(NamedTuple):
     name: as it is, not made printable. kind: IFLA_INFO_KIND ("veth", "bridge"...), "loopback" or
     "physical". state: up, down, lowdown (what it stands on is down), dormant, testing, gone or
     unknown. xdp_mode: native, generic, offload, several or none. xdp_programs: mode, program id.
+    link: the ifindex of what it is on, of a veth that of the other end; 0: none. link_netnsid: the
+    number (`nsid`) of the network namespace that this is in; None: this one.
     """
 
     ifindex: int
@@ -83,6 +86,8 @@ class Interface(NamedTuple):
     xdp_mode: str
     xdp_programs: tuple[tuple[str, int], ...]
     altnames: tuple[str, ...] = ()
+    link: int = 0
+    link_netnsid: int | None = None
 
     @property
     def xdp_ids(self) -> tuple[int, ...]:
@@ -337,7 +342,18 @@ def _interface(data: bytes, start: int, end: int) -> Interface:
         stats = _LINK_STATS.unpack_from(data, found[_IFLA_STATS64][0])
     mode, programs = _xdp(data, *found[_IFLA_XDP]) if _IFLA_XDP in found else ("none", ())
     known = (ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs)
-    return Interface._make((*known, _altnames(data, found.get(_IFLA_PROP_LIST))))
+    altnames = _altnames(data, found.get(_IFLA_PROP_LIST))
+    return Interface._make((*known, altnames, *_link_of(data, found)))
+
+
+def _link_of(data: bytes, found: Mapping[int, tuple[int, int]]) -> tuple[int, int | None]:
+    """Return what it is on, and the number of the network namespace of that."""
+    if _IFLA_LINK not in found:
+        return 0, None
+    (link,) = _U32.unpack_from(data, found[_IFLA_LINK][0])
+    if _IFLA_LINK_NETNSID not in found:
+        return link, None
+    return link, _U32.unpack_from(data, found[_IFLA_LINK_NETNSID][0])[0]
 
 
 def _altnames(data: bytes, properties: tuple[int, int] | None) -> tuple[str, ...]:

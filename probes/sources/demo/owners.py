@@ -17,6 +17,19 @@ _UNITS = {
     "apt": "apt-daily-upgrade.service", "curl": "session-12.scope (anna)",
     "redis-cli": "session-12.scope (anna)",
 }  # fmt: skip
+_PEERS = {"veth3f2a1c": ("registry", 4026532601), "veth90b7de": ("mailpit", 4026532688)}
+"""The container and the network namespace at the other end of each pair."""
+
+
+def peer_of(interface: str) -> dict[str, Value]:
+    """Return the columns of the other end of an interface."""
+    name, netns = _PEERS.get(interface, (None, None))
+    return {
+        "peer": None if name is None else f"eth0 in {name}",
+        "peer_ifindex": None if name is None else 2,
+        "peer_netns": netns,
+        "peer_netns_name": name,
+    }
 
 
 def with_owner(names: tuple[str, ...], values: dict[str, Value]) -> dict[str, Value]:

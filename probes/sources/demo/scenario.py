@@ -16,7 +16,7 @@ from typing import NamedTuple
 from probes.analysis.errnos import ErrnoClass, errno_meaning
 from probes.errors import Busy, ProbeError
 from probes.model import Value
-from probes.sources.demo import flood, programs
+from probes.sources.demo import flood, owners, programs
 from probes.sources.demo.flood import Sender
 from probes.sources.demo.lifetimes import Lifetimes, Lived
 from probes.sources.demo.programs import PROGRAMS, Played
@@ -369,7 +369,7 @@ class Script:
                 "ifindex": i.ifindex, "made": 0, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
                 "driver": "ixgbe" if i.kind == "physical" else i.kind,
-                "addresses": ADDRESSES.get(i.name, ""), "altnames": "",
+                "addresses": ADDRESSES.get(i.name, ""), "altnames": "", **owners.peer_of(i.name),
                 "frames": 0, "whole": 1, "joins": 0,
                 "rx_packets": int(rx), "tx_packets": int(tx),
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),

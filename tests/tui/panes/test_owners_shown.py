@@ -20,10 +20,15 @@ NETNS = 4026532476
 
 def _view(hook: str, *rows: dict[str, Value], columns: bool = False) -> View:
     """What is seen when each row counts 1,000 a second."""
-    one, view = catalogue()[hook], View(catalogue(), History(figures()))
-    id = HookId(hook)
+    view = View(catalogue(), History(figures()))
+    _count(view, hook, *rows, columns=columns)
+    return view
+
+
+def _count(view: View, hook: str, *rows: dict[str, Value], columns: bool = False) -> None:
+    one, id = catalogue()[hook], HookId(hook)
     status = Status(id, State.ATTACHED, "r")
-    view.statuses = (status,)
+    view.statuses = (*view.statuses, status)
     counters = [name for _, name in one.places.counters]
     before: Sample | None = None
     for second in range(2):
@@ -36,7 +41,6 @@ def _view(hook: str, *rows: dict[str, Value], columns: bool = False) -> View:
         view.history.add(hook, (view.snapshots[id],))
         view.time, view.wall, before = sample.time, sample.wall, sample
         view.version += 1
-    return view
 
 
 _CONNECTS = (
@@ -96,6 +100,13 @@ def test_a_detail_says_whose_it_is_in_one_line_or_in_none() -> None:
     assert "Owner" not in _detail("connects", view, nobody)
 
 
+_ELSEWHERE: dict[str, Value] = {
+    "interface": f"if5 (netns {NETNS})", "reason": "NO_SOCKET", "location": "udp_rcv+0x1",
+    "protocol": "udp", "trait": "-", "counts": "packets", "netns": NETNS, "ifindex": 5,
+    "device": 1, "way": "in", "comm": "",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "shown", "brief"),
     [
@@ -108,11 +119,7 @@ def test_an_interface_elsewhere_has_the_name_of_its_namespace(
     name: str | None, shown: str, brief: str
 ) -> None:
     """Its key stays what it was: a name may come later."""
-    row: dict[str, Value] = {
-        "interface": f"if5 (netns {NETNS})", "reason": "NO_SOCKET", "location": "udp_rcv+0x1",
-        "protocol": "udp", "trait": "-", "counts": "packets", "netns": NETNS, "netns_name": name,
-        "ifindex": 5, "device": 1, "way": "in", "comm": "",
-    }  # fmt: skip
+    row = {**_ELSEWHERE, "netns_name": name}
     pane, view = all_panes()["interfaces"], _view("drops", row)
     (record,) = pane.records(view)
     field = next(f for f in pane.fields(catalogue()) if f.name == "interface")
@@ -120,3 +127,15 @@ def test_an_interface_elsewhere_has_the_name_of_its_namespace(
     assert field.cell(record, 15, False).strip() == (shown if len(shown) <= 15 else brief)[:15]
     assert f"Interface     {shown}" in _detail("interfaces", view, record)
     assert record.name == f"if5 (netns {NETNS})"
+
+
+def test_the_other_end_of_a_veth_has_its_own_name_and_says_whose_end_it_is() -> None:
+    pane, view = all_panes()["interfaces"], _view("drops", {**_ELSEWHERE, "netns_name": "web"})
+    veth = {"interface": "veth1", "ifindex": 3, "kind": "veth", "state": "up", "mtu": 1500}
+    peer = {"peer": "eth0 in web", "peer_ifindex": 5, "peer_netns": NETNS}
+    _count(view, "interfaces", {**veth, **peer, "peer_netns_name": "web", "xdp_mode": "none"})
+    here, there = pane.records(view)
+    assert here.values["peer"] == "eth0 in web"
+    assert "other end eth0 in web" in _detail("interfaces", view, here)
+    assert there.values["interface"] == "eth0 (netns web)"
+    assert "the other end of veth1 on this host" in _detail("interfaces", view, there)

@@ -98,8 +98,7 @@ def _columns(view: View, looked: _LookedAt) -> dict[str, Cells]:
         rows = map(ours[hook].get, looked.names)
         columns[name] = [None if row is None else row.rates[counter] for row in rows]
     if any(row.stored["kind"] == ELSEWHERE for row in looked.rows):
-        names = netns_names(view)
-        columns["interface"] = [called(name, names) for name in looked.names]
+        columns["interface"] = [_called(view, name) for name in looked.names]
     return {name: cells_of(values) for name, values in columns.items()}
 
 
@@ -191,6 +190,20 @@ def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
     return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
 
 
+def _called(view: View, name: str) -> str:
+    """Return "eth0 (netns web)" for "if5 (netns 4026532476)", as far as that is known."""
+    here = view.once(_ends).get(name)
+    if here is not None:
+        name = name.replace(name.partition(" ")[0], str(here["peer"]).partition(" in ")[0], 1)
+    return called(name, netns_names(view))
+
+
+def _ends(view: View) -> dict[str, SnapshotRow]:
+    """Return the veths here whose other ends are elsewhere, by what `drops` calls those."""
+    found = ((r, r.stored["peer_ifindex"], r.stored["peer_netns"]) for r in view.rows("interfaces"))
+    return {f"if{n} (netns {netns})": row for row, n, netns in found if netns}
+
+
 def _here(record: TableRow) -> bool:
     return record.values["kind"] != ELSEWHERE
 
@@ -207,7 +220,7 @@ def _record(view: View, looked: _Looked) -> TableRow:
     values["programs"], values["drops"] = drops.programs, drops.kernel
     values["ordinary"] = drops.ordinary
     values["link"] = looked.link
-    values["interface"] = called(name, netns_names(view))
+    values["interface"] = _called(view, name)
     values["who"] = drops.by[0].title if drops.by else ""
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))
@@ -259,9 +272,9 @@ def _trouble(view: View) -> Trouble | None:
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     name = record.name
     if not _here(record):
-        lines = pairs(
-            [("Interface", record.text("interface")), ("Where", _NOT_HERE), *said(record)], width
-        )
+        shown, here = record.text("interface"), view.once(_ends).get(name)
+        where = _NOT_HERE if here is None else f"the other end of {here['interface']} on this host"
+        lines = pairs([("Interface", shown), ("Where", where), *said(record)], width)
         return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
     lines = [*_about(record, width), *packet_path(view, record, width)]
     lines += reasons(view, name, width)
@@ -285,6 +298,8 @@ def _about(record: TableRow, width: int) -> list[Line]:
     said = [f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"]
     said.append(f"XDP {record.text('xdp_mode')} {record.text('xdp_program')}".rstrip(" -"))
     said.append(f"index {record.values['ifindex']}")
+    if record.text("peer"):
+        said.append(f"other end {record.text('peer')}")
     if record.text("altnames"):
         said.append(f"also {record.text('altnames')}")
     if record.text("unusual_words"):
@@ -331,6 +346,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
         of(hook, "tx_packets", title="TX pkt/s", width=9, rank=5),
         of(hook, "xdp_mode", width=8, rank=1),
+        of(hook, "peer", width=18, rank=9, grow=40),
         Field(
             "programs", "ProgDrop", Unit.PACKETS, 9, 1,
             help="dropped per second by our rules and by XDP and TC programs that can be counted",
