@@ -100,11 +100,11 @@ def _program(one: PathProgram, mark: str, names: int, width: int, *, whole: bool
         numbers.append(
             (f"{units.count(rate):>{cell}}", (mark or "warn") * bad or "muted" * (not rate))
         )
-    seen = _SEEN.get(str(row["seen"]), str(row["seen"]))
-    came = row.rates.get("packets") or 0
-    after = (
-        f"  {seen}" if wide else f"  {units.percent(100 * dropped / came)}" * bool(dropped and came)
-    )
+    came, after = row.rates.get("packets") or 0, ""
+    if wide:
+        after = f"  {_SEEN.get(str(row['seen']), str(row['seen']))}"
+    elif dropped and came:
+        after = f"  {units.percent(100 * dropped / came)}"
     yield line(
         (f" {SIGNS[mark]} ", mark), (f"{fit(label(one.where), where - 1)} ", "muted"),
         (fit(label(program(row)), names - where), "accent"), *numbers, (label(after), "muted"),
