@@ -51,6 +51,8 @@ TEXTS = (
     "attach", "detach", "pin", "theme", "sort", "save", "preset", "drop", "record",
 )  # fmt: skip
 """Typed at prompts, whichever they are."""
+STILL = 3
+"""Readings without a change, 0.3 s each, after which nothing more is painted."""
 ESCAPES = 6
 """So many lead back to a pane, from wherever one is."""
 BUTTONS = (0, 0, 0, 1, 2, 32, 35, 64, 65)
@@ -127,7 +129,7 @@ class Walk:
         self._until(lambda: "FROZEN" in self._text() or "REPLAY" in self._text())
         self.read(0.5)
         self._until(lambda: TOAST not in self._text())
-        there = self._lines()
+        there = self._settled()
         self._painted.cells = [["?"] * self._painted.columns for _ in range(self._painted.rows)]
         self.type("\x0c")
         self._until(lambda: "ebpftop" in self._text())
@@ -136,6 +138,15 @@ class Walk:
             return
         differing = [(a, b) for a, b in zip(there, self._lines(), strict=True) if a != b]
         assert not differing, f"{differing} {self._so_far()}"
+
+    def _settled(self) -> list[str]:
+        """Return its lines once they stand still: what a thread reads of the past comes later."""
+        lines, still = self._lines(), 0
+        while still < STILL:
+            self.read(0.3)
+            still = still + 1 if lines == self._lines() else 0
+            lines = self._lines()
+        return lines
 
     def type(self, keys: str) -> None:
         self.typed.append(keys)
