@@ -32,7 +32,7 @@ TAPE_SECONDS, MOST_BYTES = 900.0, 64 << 20
 """Limits of a tape: the last 15 minutes, in no more memory than this."""
 KEY_EVERY, KEY_BYTES = 45, 4 << 20
 """Frames, and bytes of frames, from one key frame to the next: a jump decodes that many at most."""
-LEVEL = 4
+LEVEL = 5
 MOST_FRAME = 1 << 25
 """Bytes of a frame before it is compressed."""
 _OURS = 1 << 30
