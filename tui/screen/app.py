@@ -99,7 +99,8 @@ class Monitor(TerminalApp):
         slow = either(slow_link, settled.slow_link, usual=False)
         look = first_look(theme_name, settled, self.problems.append)
         super().__init__(mouse=either(mouse, settled.mouse, usual=not slow))
-        self.appearance = Appearance(look, self, slow=slow)
+        chosen = theme_name is not None or settled.theme is not None
+        self.appearance = Appearance(look, self, self.repaint, slow=slow, chosen=chosen)
         self.keymap = Keymap(settled.keys)
         self.problems += self.keymap.problems
         self.place = first_place(source.catalogue, settled, self.problems.append)

@@ -10,17 +10,38 @@ from tui.config.settings import Settings
 from tui.config.theme import Theme
 from tui.terminal.app_base import TerminalApp
 
+_DARK, _LIGHT = "dark", "light"
+
 
 class Appearance:
     """The appearance.
 
-    look: the theme. slow: fewer bytes: 256 colours, no graphs, at most two updates a second.
+    look: the theme; usual: the name of that which nobody has chosen. slow: fewer bytes: 256
+    colours, no graphs, at most two updates a second. chosen: whether somebody has named a theme.
     """
 
-    def __init__(self, look: Theme, app: TerminalApp, *, slow: bool) -> None:
+    def __init__(
+        self,
+        look: Theme,
+        app: TerminalApp,
+        repaint: Callable[[], None],
+        *,
+        slow: bool,
+        chosen: bool,
+    ) -> None:
         self.look, self.slow = look, slow
-        self._app = app
+        self.usual = theme.default_name()
+        self._app, self._repaint = app, repaint
         app.use_fewer_colours(slow)
+        if not chosen and self.usual == _DARK:
+            app.ask_background(self._suit)
+
+    def _suit(self, light: bool) -> None:
+        """Take the light theme on a light background, unless another was chosen meanwhile."""
+        if light and self.look.name == self.usual:
+            self.wear(theme.load(_LIGHT))
+            self.usual = _LIGHT
+            self._repaint()
 
     def wear(self, look: Theme) -> None:
         """Apply a theme, also to what Textual draws itself (toasts)."""

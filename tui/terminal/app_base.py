@@ -44,6 +44,8 @@ class TerminalApp(App[None]):
     """An app that ends in order, and writes changed cells only. crashed: the fatal error.
 
     drawn: what goes past Textual's compositor. mouse: whether the terminal reports the mouse.
+    on_background: called with whether the terminal's background is light, if it tells; None: it is
+    not asked.
     """
 
     def __init__(self, *, mouse: bool = True) -> None:
@@ -52,6 +54,7 @@ class TerminalApp(App[None]):
         self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
         self.mouse = mouse
         self.crashed: BaseException | None = None
+        self.on_background: Callable[[bool], None] | None = None
         self.drawn = Drawing(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self.answers = False
@@ -222,6 +225,10 @@ class TerminalApp(App[None]):
                 break
             await asyncio.sleep(0.005)
         return shown.before(typed, answers=self.answers)
+
+    def ask_background(self, told: Callable[[bool], None]) -> None:
+        """Ask the terminal, when it is taken, whether its background is light."""
+        self.on_background = told
 
     def want_mouse(self, wanted: bool) -> None:
         self.mouse = wanted

@@ -33,6 +33,7 @@ from textual.events import Paste
 from textual.strip import Strip
 
 from tui.terminal import leaving
+from tui.terminal.background import ASK, BackgroundAnswer, answers
 from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
@@ -198,6 +199,7 @@ class Driver(LinuxDriver):
         self.exit_event = _Exit()
         self._up = False
         self._pasted, self._flood = Pasted(), Flood()
+        self._background = BackgroundAnswer(self._told_background)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size that the terminal reports.
@@ -242,6 +244,9 @@ class Driver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if os.isatty(self.fileno):
             self.write(WHERE)  # whether it answers
+            if self._app.on_background is not None and answers():  # type: ignore[attr-defined]
+                self._background.asked()
+                self.write(ASK)
 
     def stop_application_mode(self) -> None:
         if not self._up:
@@ -292,7 +297,7 @@ class Driver(LinuxDriver):
             if state and not typed:
                 self._gone()
                 return
-            text = decode(typed)
+            text = self._background.take(decode(typed))
             pasted = self._pasted.take(text, unfinished=unfinished)
             if pasted is not None:
                 if pasted:
@@ -305,6 +310,11 @@ class Driver(LinuxDriver):
                 self.process_message(message)
                 if number % MAX_WAITING_KEYS == 0:
                     self._wait_for_the_app()
+
+    def _told_background(self, light: bool) -> None:
+        loop, told = self._app._loop, self._app.on_background  # type: ignore[attr-defined]
+        if told is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(told, light)
 
     def _wait_for_the_app(self) -> None:
         """Leave in the terminal what is typed faster than it is answered.

@@ -226,7 +226,7 @@ def test_suspended_and_continued_at_once_it_goes_on(tmp_path: Path) -> None:
             time.sleep(0.1)
         child.output = b""
         os.write(child.fd, b"4")
-        child.read_until(b"[4 Connects")
+        child.read_until(b"[4 Conns")
         os.write(child.fd, b"q")
         assert child.leave() == 0
         assert restored(child)

@@ -104,7 +104,7 @@ def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         os.write(child.fd, b"2")
-        child.read_until(b"[2 Interfaces")
+        child.read_until(b"[2 Ifaces")
         assert b"TC out/s" not in child.output
         fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         os.kill(child.pid, signal.SIGWINCH)
@@ -119,7 +119,7 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         os.write(child.fd, b"3")
-        child.read_until(b"[3 Syscalls")
+        child.read_until(b"[3 Calls")
         if by == "key":
             os.write(child.fd, b"\x1a")
         else:
@@ -131,10 +131,10 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
         child.output = b""
         os.kill(child.pid, signal.SIGCONT)
         child.read_until(ALTERNATE)
-        child.read_until(b"[3 Syscalls")
+        child.read_until(b"[3 Calls")
         assert not termios.tcgetattr(child.fd)[3] & termios.ICANON
         os.write(child.fd, b"4")
-        child.read_until(b"[4 Connects")
+        child.read_until(b"[4 Conns")
         os.write(child.fd, b"q")
         assert child.leave() == 0
         assert restored(child)
@@ -150,10 +150,10 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
         os.kill(child.pid, signal.SIGCONT)
         child.read_until(b"[1 Overview")
         os.write(child.fd, b"\t")
-        child.read_until(b"[2 Interfaces")
+        child.read_until(b"[2 Ifaces")
         os.write(child.fd, b"q")
         assert child.leave() == 0
-        assert b"[3 Syscalls" not in child.output
+        assert b"[3 Calls" not in child.output
 
 
 def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_what_is_copied_goes_to_the_terminal(tmp_path: Path) -> None:
     with terminal(DEMO, tmp_path, TMUX="", STY="") as child:
         child.read_until(b"SOCKET_RCVBUFF")
         os.write(child.fd, b"2")
-        child.read_until(b"[2 Interfaces")
+        child.read_until(b"[2 Ifaces")
         os.write(child.fd, b"y")
         child.read_until(b"\x1b]52;c;")
         child.read_until(b"sent to")
@@ -330,8 +330,8 @@ def test_a_large_paste_of_keys_does_not_keep_what_is_typed_after_it(tmp_path: Pa
         time.sleep(2 * PASTE_PAUSE)
         child.output = b""
         child.type(b"3")
-        child.read_until(b"[3 Syscalls")
-        assert b"[2 Interfaces" not in child.output
+        child.read_until(b"[3 Calls")
+        assert b"[2 Ifaces" not in child.output
         child.type_all(b"\x1b[B" * 33_000)
         child.send("TERM")
         assert child.leave() == 143

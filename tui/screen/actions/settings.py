@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from probes.model import State
-from tui.config import settings, theme
+from tui.config import settings
 from tui.screen.context import Actions
 from tui.screen.key import TEXT, Key
 from tui.screen.menu import Choice, Menu
@@ -116,7 +116,7 @@ class SettingsActions(Actions):
         screen, session, appearance = self.screen, self.screen.session, self.screen.appearance
         settled, place = screen.settled, screen.place
         return {
-            "theme": _unless(appearance.look.name, theme.default_name(), settled.theme),
+            "theme": _unless(appearance.look.name, appearance.usual, settled.theme),
             "interval": session.source.interval,
             "units": "bits" if session.live.bits else "bytes",
             "ascii": session.live.ascii,
