@@ -18,6 +18,7 @@ from probes.units import no_such, printable, quoted
 from tui.commands._help import LADDER, WIDTH
 from tui.output import colour
 from tui.output.formats import FORMATS
+from tui.output.scope import KINDS, Scope
 
 
 class ArgumentGroup(Protocol):
@@ -83,6 +84,33 @@ def scope_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-p", "--pid", metavar="PID", type=positive, help="only what concerns this process"
     )
+
+    group.add_argument(
+        "--scope",
+        metavar="KIND:NAME",
+        action="append",
+        default=[],
+        type=_scope,
+        help=f"only what concerns this; kinds are {', '.join(KINDS)} (repeatable; -i and -p are "
+        "short for the last two)",
+    )
+
+
+def scope_of(arguments: argparse.Namespace) -> Scope:
+    """Return what the output is to be restricted to."""
+    parts: dict[str, Any] = dict(arguments.scope)
+    parts |= {n: v for n in ("interface", "pid") if (v := getattr(arguments, n)) is not None}
+    return Scope(**parts)
+
+
+def _scope(text: str) -> tuple[str, str | int]:
+    kind, _, name = text.partition(":")
+    if kind not in KINDS or not name:
+        said = f"write KIND:NAME, such as container:web; kinds are {', '.join(KINDS)}"
+        raise argparse.ArgumentTypeError(said)
+    if kind == "pid":
+        return kind, positive(name)
+    return "container" if kind == "pod" else kind, name
 
 
 def interface_name(text: str) -> str:

@@ -15,6 +15,7 @@ from probes.drop_rule import DropRule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, HookId, Sample, State
 from probes.units import no_such, printable
+from tui.commands._options import scope_of
 from tui.output.scope import Scope
 from tui.session import own_usage
 from tui.terminal import crash, leaving
@@ -49,7 +50,8 @@ def here(arguments: argparse.Namespace) -> Scope:
 
     An alternative name of an interface becomes its name.
     """
-    pid, name = arguments.pid, arguments.interface
+    scope = scope_of(arguments)
+    pid, name = scope.pid, scope.interface
     if pid is not None and not Path(f"/proc/{pid}").exists():
         raise UsageError(f"there is no process {pid}")
     if name is not None:
@@ -58,8 +60,8 @@ def here(arguments: argparse.Namespace) -> Scope:
         link = route.named(name)
         if link is None:
             raise UsageError(no_such("interface", name, [link.name for link in route.links()]))
-        name = link.name
-    return Scope(name, pid)
+        return scope._replace(interface=link.name)
+    return scope
 
 
 def make_live(arguments: argparse.Namespace) -> Live:

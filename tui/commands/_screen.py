@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from probes.source import Source
+from tui.commands._options import scope_of
 from tui.commands._run import UsageError
 from tui.config import settings
 from tui.output.scope import Scope
@@ -38,7 +39,7 @@ def show(
             mouse=arguments.mouse,
             settled=settled,
             memory=arguments.memory,
-            scope=scope or Scope(arguments.interface, arguments.pid),
+            scope=scope or scope_of(arguments),
             touring=touring,
         )
     except theme.ThemeError as wrong:

@@ -31,7 +31,6 @@ from tui.config import settings
 from tui.output import colour
 from tui.output.findings import FoundWrong, unknown
 from tui.output.formats import PrintedMoment, printer
-from tui.output.scope import Scope
 from tui.session import own_usage
 from tui.time_expr import TimeError, parse_time
 
@@ -248,7 +247,7 @@ def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: Mem
     first = 0 if at is None else moment_at(played, at)
     last = played.end if count is None else min(first + count, played.end)
     hits, unread, printed = Hits(), _Unread(played.note), False
-    scope = Scope(arguments.interface, arguments.pid)
+    scope = _options.scope_of(arguments)
     hooks = [hook for hook in played.hooks.values() if scope.tells(hook)]
     several = last - first != 1
     show = printer(arguments.format, hooks, several=several, hits=hits)

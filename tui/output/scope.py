@@ -1,34 +1,40 @@
-"""What output is restricted to: one interface, one process."""
+"""What output is restricted to: one interface, process, container, unit or network namespace."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from probes.analysis.cases.claim import Who
 from probes.analysis.cases.finding import Finding
 from probes.analysis.snapshot import Snapshot
 from probes.model import Enforced, Hook, TargetKind, Value
 
-INTERFACE, PID = "interface", "pid"
-"""Columns that name what a row is about."""
+KINDS = ("container", "pod", "unit", "netns", "pid", "interface")
+"""What a scope can name. pod: the containers of NAMESPACE/POD."""
 
 
 class Scope(NamedTuple):
-    """An interface, a process, both, or neither: everything.
+    """Parts that are asked for; none: everything.
 
     Of each hook, those rows are shown that agree with every part that its columns can tell. Hooks
-    that can tell none are left out.
+    that can tell none are left out. container: by its name, or a beginning or an end of
+    NAMESPACE/POD/CONTAINER. unit: with or without ".service". netns: by name.
     """
 
     interface: str | None = None
     pid: int | None = None
+    container: str | None = None
+    unit: str | None = None
+    netns: str | None = None
 
     @property
     def asked(self) -> dict[str, Value]:
         """The parts that are given, by column."""
-        parts: dict[str, Value] = {INTERFACE: self.interface, PID: self.pid}
-        return {name: value for name, value in parts.items() if value is not None}
+        columns = ("interface", "pid", "container", "unit", "netns_name")
+        parts = zip(columns, self, strict=True)
+        return {name: value for name, value in parts if value is not None}
 
     def tells(self, hook: Hook) -> bool:
         """Return whether rows of this hook can be within the scope."""
@@ -42,7 +48,7 @@ class Scope(NamedTuple):
         return [self._of(s) for s in there if self.tells(s.hook) and not self._elsewhere(s)]
 
     def findings(self, there: Iterable[Finding]) -> list[Finding]:
-        """Return the findings at this interface, or with this process among those who take part."""
+        """Return the findings at this place, or in which somebody takes part who is asked for."""
         return [finding for finding in there if not self.asked or self._concerns(finding)]
 
     def rules(self, there: Iterable[Enforced]) -> tuple[Enforced, ...]:
@@ -59,20 +65,37 @@ class Scope(NamedTuple):
 
     def _of(self, snapshot: Snapshot) -> Snapshot:
         columns = {c.name for c in snapshot.hook.columns} & self.asked.keys()
-        rows = [r for r in snapshot.rows if all(r[n] == self.asked[n] for n in columns)]
+        asked = {name: self.asked[name] for name in columns}
+        rows = [r for r in snapshot.rows if all(_is(n, r[n], asked[n]) for n in asked)]
         at = {c.name: i for i, c in enumerate(snapshot.hook.log or ()) if c.name in self.asked}
         log = [e for e in snapshot.sample.log if at and self._has(e, at)]
         return replace(
             snapshot, rows=rows if columns else (), sample=replace(snapshot.sample, log=tuple(log))
         )
 
-    def _has(self, entry: Sequence[object], at: dict[str, int]) -> bool:
-        return all(entry[place] == self.asked[name] for name, place in at.items())
+    def _has(self, entry: Sequence[object], at: Mapping[str, int]) -> bool:
+        return all(_is(name, entry[place], self.asked[name]) for name, place in at.items())
 
     def _concerns(self, finding: Finding) -> bool:
-        head, who = finding.case.head, finding.case.who
-        here = self.interface is not None and head.where.interface == self.interface
-        return here or (self.pid is not None and any(one.pid == self.pid for one in who))
+        where = finding.case.head.where
+        here = {"interface": where.interface, "netns_name": where.netns_name}
+        if any(_is(n, here[n], wanted) for n, wanted in self.asked.items() if n in here):
+            return True
+        return any(map(self._is_asked_for, finding.case.who))
+
+    def _is_asked_for(self, who: Who) -> bool:
+        told = {"pid": who.pid, "container": who.container, "unit": who.unit}
+        asked = {name: wanted for name, wanted in self.asked.items() if name in told}
+        return bool(asked) and all(_is(n, told[n], wanted) for n, wanted in asked.items())
+
+
+def _is(column: str, value: object, wanted: Value) -> bool:
+    """Return whether a value is what is asked for, by whatever part of its name people use."""
+    if value == wanted or not (isinstance(value, str) and isinstance(wanted, str)):
+        return value == wanted
+    if column == "container":
+        return value.endswith(f"/{wanted}") or value.startswith(f"{wanted}/")
+    return column == "unit" and value.rpartition(".")[0] == wanted
 
 
 EVERYTHING = Scope()

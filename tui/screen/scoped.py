@@ -25,4 +25,6 @@ def begin_within(
 def _filter(scope: Scope, fields: Sequence[Field]) -> str:
     """Return the filter that keeps the scope's rows, as somebody would type it; "": none can."""
     names = {field.name for field in fields}
-    return " ".join(f"{name}={value}" for name, value in scope.asked.items() if name in names)
+    part_of = ("container", "unit")
+    asked = [(n, ":" if n in part_of else "=", v) for n, v in scope.asked.items() if n in names]
+    return " ".join(f"{name}{sign}{value}" for name, sign, value in asked)

@@ -34,6 +34,7 @@ VALUES = {
     "--remote": "web1",
     "--remote-command": "sudo ebpftop",
     "--rung": "drops=counters",
+    "--scope": "unit:ssh",
     "--seed": "7",
     "--speed": "2",
     "--svg": "a.svg",

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
+from probes.model import HookId, Sample, Status
 from probes.sources.demo.source import Demo
 from tests.support.warm import ebpftop
+from tui.commands._options import scope_of
+from tui.commands._parsing import parse
 from tui.output.scope import EVERYTHING, Scope
 from tui.screen.app import Monitor
 
@@ -71,6 +75,8 @@ def test_what_is_not_there_is_one_sentence() -> None:
         (["-p", "999999999"], "there is no process 999999999"),
         (["-i", "a b"], "'a b' is not the name of an interface"),
         (["-p", "0"], "'0' is not a number above 0"),
+        (["--scope", "web"], "write KIND:NAME, such as container:web; kinds are container, pod"),
+        (["--scope", "pid:x"], "'x' is not a number above 0"),
     ):
         done = ebpftop("once", *words)
         assert (done.returncode, done.stdout) == (2, "")
@@ -89,6 +95,11 @@ def test_nothing_asked_is_everything() -> None:
     [
         (Scope("eth1"), "interfaces", {"interfaces": "interface=eth1"}),
         (Scope(pid=811), "connects", {"connects": "pid=811", "rtt": "pid=811"}),
+        (
+            Scope(container="web"),
+            "connects",
+            dict.fromkeys(("connects", "rtt", "own"), "container:web"),
+        ),
     ],
 )
 async def test_the_screen_begins_with_a_filter_that_is_seen_and_cleared(
@@ -108,3 +119,44 @@ def test_this_host_is_asked_for_one_of_its_interfaces() -> None:
     done = ebpftop("once", "-i", "lo", "--json", "--for", "0", "--hook", "interfaces")
     (hook,) = json.loads(done.stdout)["hooks"]
     assert [row["interface"] for row in hook["rows"]] == ["lo"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "expected"),
+    [
+        ({"container": "web"}, "web", True),
+        ({"container": "app"}, "shop/cart/app", True),
+        ({"container": "shop/cart"}, "shop/cart/app", True),
+        ({"container": "shop"}, "shop/cart/app", True),
+        ({"container": "car"}, "shop/cart/app", False),
+        ({"container": "web"}, "webshop", False),
+        ({"unit": "ssh"}, "ssh.service", True),
+        ({"unit": "ssh.service"}, "ssh.service", True),
+        ({"unit": "ssh"}, "sshd.service", False),
+        ({"netns": "blue"}, "blue", True),
+        ({"netns": "blue"}, None, False),
+    ],
+)
+def test_an_owner_is_known_by_the_part_that_people_use(
+    scope: dict[str, str], value: str | None, expected: bool
+) -> None:
+    hook = catalogue()["tcp-connect"]
+    (name,) = Scope(**scope).asked
+    names = [c.name for c in hook.stored]
+    row = tuple([value if n == name else None for n in names])
+    sample = Sample(Status(HookId("tcp-connect")), 1.0, 1.0, rows={(1,): row})
+    snapshot = Snapshot.between(hook, None, sample)
+    (shown,) = Scope(**scope).snapshots([snapshot])
+    assert bool(shown.rows) is expected
+
+
+def test_each_hook_with_an_owner_is_asked_for_it() -> None:
+    for scope in (Scope(container="web"), Scope(unit="ssh"), Scope(netns="blue")):
+        assert scope.tells(catalogue()["tcp-rtt"])
+        assert not scope.tells(catalogue()["qdiscs"])
+    assert Scope("eth0", unit="ssh").tells(catalogue()["qdiscs"])
+
+
+def test_a_pod_is_what_its_containers_names_begin_with() -> None:
+    asked = parse(["once", "--scope", "pod:shop/cart", "--scope", "netns:blue", "-p", "7"])
+    assert scope_of(asked) == Scope(pid=7, container="shop/cart", netns="blue")
