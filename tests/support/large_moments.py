@@ -113,20 +113,24 @@ def _file(
     return begun + group * times
 
 
+def _of(cells: int, *hooks: str) -> int:
+    """The rows that have so many cells, in each of the hooks alike."""
+    return cells // sum(len(catalogue()[name].stored) for name in hooks)
+
+
 _NAMED = "syscall-processes", "sent", "dns"
+_PLAIN = "xdp", "xdp-programs", "tc-programs", "qdiscs", "programs"
 KINDS: dict[str, Callable[[], bytes]] = {
     "more numbers than fit": lambda: _file("interfaces", rows=1 << 16),
-    "numbers": lambda: _file("interfaces", rows=28_000, times=8),
-    "numbers that change": lambda: _file("interfaces", rows=28_000, later=3),
-    "histograms": lambda: _file("tcp-rtt", rows=14_000, later=2),
+    "numbers": lambda: _file("interfaces", rows=_of(640_000, "interfaces"), times=8),
+    "numbers that change": lambda: _file("interfaces", rows=_of(640_000, "interfaces"), later=3),
+    "histograms": lambda: _file("tcp-rtt", rows=_of(210_000, "tcp-rtt"), later=2),
     "more histograms than fit": lambda: _file("tcp-rtt", rows=30_000, later=2),
-    "texts": lambda: _file(*_NAMED, rows=10_000, text="\u20ac", times=8),
+    "texts": lambda: _file(*_NAMED, rows=_of(220_000, *_NAMED), text="\u20ac", times=8),
     "more texts than fit": lambda: _file(*_NAMED, rows=30_000, text="\u20ac", times=8),
-    "harmful texts": lambda: _file(*_NAMED, rows=9_000, later=2, text="\x1b[2J"),
+    "harmful texts": lambda: _file(*_NAMED, rows=_of(190_000, *_NAMED), later=2, text="\x1b[2J"),
     "nothing between": lambda: _file("interfaces", rows=20_000, padding=_PADDING * 12),
-    "many hooks": lambda: _file(
-        "xdp", "xdp-programs", "tc-programs", "qdiscs", "programs", rows=6_000, times=8
-    ),
+    "many hooks": lambda: _file(*_PLAIN, rows=_of(550_000, *_PLAIN), times=8),
 }
 
 
