@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from probes.analysis.glossary import glossary
 from probes.model import Hook
 from tui.screen.context import Context
 from tui.screen.key import Key
-from tui.table.fields import Field, label
-from tui.table.lines import BLANK, Line, line
+from tui.table.fields import Field, TableRow, label
+from tui.table.lines import BLANK, Line, line, wrap
 from tui.toolkit.pane import EVERY, Pane
 from tui.widgets.prompt import Question
 
@@ -22,20 +23,44 @@ class HelpMode:
     def __init__(self, screen: Context) -> None:
         self._screen = screen
         self._keys: Sequence[Key] = ()
+        self._words: Sequence[tuple[str, str]] = ()
         self.search = ""
 
     def open(self) -> None:
         """Show the keys that work where we are."""
         screen = self._screen
+        self._words = glossary(self._text(), self._hooks())
         beyond = {f"pane.{n}" for n in range(len(screen.place.panes) + 1, 10)}
         self._keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
         screen.navigation.show_help()
         self.show("")
 
+    @property
+    def _record(self) -> TableRow | None:
+        """The row that the help is about: not a menu's choice."""
+        return self._screen.record if self._screen.place.mode in ("pane", "detail") else None
+
+    def _text(self) -> str:
+        """Return what the help is asked for: the open detail, or the selected row."""
+        screen = self._screen
+        if screen.place.mode == "detail":
+            return screen.report.text()
+        record = self._record
+        return "" if record is None else " ".join(map(str, (record.name, *record.values.values())))
+
+    def _hooks(self) -> Sequence[Hook]:
+        """Return the hooks whose rungs may be meant: the row's own, or the pane's."""
+        screen, catalogue = self._screen, self._screen.session.source.catalogue
+        pane, record = screen.place.pane, self._record
+        id = pane.hook_of(record) if pane.hook_of is not None and record is not None else None
+        names = pane.hooks if id is None else (id.hook,)
+        return [catalogue[name] for name in names if name in catalogue]
+
     def show(self, search: str) -> None:
         self.search, screen, pane = search, self._screen, self._screen.place.pane
         catalogue = screen.session.source.catalogue
-        lines = help_lines(pane, screen.fields[pane.name], self._keys, catalogue, search)
+        fields, words = screen.fields[pane.name], self._words
+        lines = help_lines(pane, fields, self._keys, catalogue, search, words, screen.size.width)
         title = f"Help: {search}" if search else f"Help  {screen.keymap.shown('filter')}: search"
         screen.report.show(label(title), lines, anew=True)
 
@@ -53,18 +78,31 @@ def help_lines(
     keys: Sequence[Key],
     catalogue: Mapping[str, Hook],
     search: str = "",
+    explained: Sequence[tuple[str, str]] = (),
+    width: int = 80,
 ) -> list[Line]:
     """Return the keys that work here, the columns' meanings, and the source of the numbers.
 
-    search: words; only lines that have them all are returned, with their headings.
+    search: words; only lines that have them all are returned, with their headings. explained: words
+    of the row or the detail, with their sentences, which are wrapped at the width.
     """
     words = search.lower().split()
     lines: list[Line] = []
-    for heading, below in _sections(pane, fields, keys, catalogue):
+    sections = [_explained(explained, width), *_sections(pane, fields, keys, catalogue)]
+    for heading, below in sections:
         found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
         if found:
             lines += [BLANK, line((f" {heading}", "accent")), *found]
     return lines or [BLANK, line((f" no match in the help for {label(search)!r}", "muted"))]
+
+
+def _explained(words: Sequence[tuple[str, str]], width: int) -> Section:
+    """Return the words of the row or detail from which the help was opened."""
+    rows: list[tuple[Line, str]] = []
+    for word, said in words:
+        for n, part in enumerate(wrap(label(said), max(width - 26, 20))):
+            rows.append((_pair("" if n else word, part, 20), f"{word} {said}"))
+    return "Words of this row", rows
 
 
 def _plain(row: Line, more: str) -> str:

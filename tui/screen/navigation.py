@@ -61,13 +61,16 @@ class Navigation:
         self._renderer.paint_detail(anew=True)
 
     def close(self) -> None:
-        """Show the pane again, without what lay over it."""
+        """Show the pane again, without what lay over it; or the detail that the help lay over."""
+        opened = self._place.opened
+        if self._place.mode == "help" and opened is not None:
+            self.open(opened)
+            return
         self._leases.give_back("detail")
         self._place.open(None)
         self.show("pane")
 
     def show_help(self) -> None:
-        self._leases.give_back("detail")
         self.show("help")
 
     # Inner panes

@@ -100,3 +100,19 @@ async def test_the_help_has_only_what_does_something_here() -> None:
             await settle(pilot)
             assert ("attach the row's hook" in text(app)) is there
             await pilot.press("escape")
+
+
+async def test_the_help_begins_with_the_words_of_the_row() -> None:
+    """A reason, an errno, a rung: of the selected row, or of the detail that is open."""
+    async with playing(size=(100, 40), pane="overview", ticks=49) as (app, pilot):
+        await pilot.press("down", "question_mark")
+        await settle(pilot)
+        assert "SOCKET_RCVBUFF       drop reason: The receive buffer" in text(app)
+        await pilot.press("escape", "6", "question_mark")
+        await settle(pilot)
+        assert "btf-tracepoint       rung 3 of 6 of tcp-connect; needs Linux 5.5" in text(app)
+        await pilot.press("escape", "2", "enter", "question_mark")
+        await settle(pilot)
+        assert "NO_SOCKET            drop reason: Nothing listens" in text(app)
+        await pilot.press("escape")
+        assert app.place.mode == "detail"

@@ -75,7 +75,8 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
         cells |= {"now": finding.now, "now_text": amount(view, finding.now, head.unit)}
         cells |= {"usual": finding.usual, "usual_text": usual.partition(" ")[0]}
     if finding.state is Progress.NOW:
-        cells |= {"share": case.share or 0.0, "share_text": words.share(finding)}
+        times = finding.times if case.share is None else case.share
+        cells |= {"share": times or 0.0, "share_text": words.share(finding)}
     if finding.state is Progress.EASING:
         cells |= {"since_text": words.eased(finding), "since_brief": words.eased(finding)}
     record = TableRow(head.id, head.what, values(**cells), mark(finding), leads=lead(finding))

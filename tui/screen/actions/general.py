@@ -12,7 +12,10 @@ class GeneralActions(Actions):
 
     order = 0
     keys = (
-        Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
+        Key(
+            "help", "question_mark,f1,h", "? F1 h", "help", "Help",
+            "these keys, and what the words of this row mean", "General", 7,
+        ),
         Key(
             "quit", "q,f10", "q F10", "quit", "Quit", "quit; everything is detached",
             "General", 6, modes=None,
