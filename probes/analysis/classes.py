@@ -208,7 +208,7 @@ REASONS: Mapping[str, Meaning] = {
             "TCP_OLD_DATA": "All of its data were received before.",
             "TCP_OLD_SEQUENCE": "All of it was received before: a duplicate, or a keepalive probe.",
             "TCP_OFOMERGE": "Its data were already queued as out of order.",
-            "TCP_OFO_DROP": "Its data have arrived in order meanwhile.",
+            "TCP_OFO_DROP": "Its data has arrived in order since.",
             "TCP_OLD_ACK": "A later acknowledgement came before it.",
             "TCP_TOO_OLD_ACK": "Much later acknowledgements came before it.",
             "TCP_RFC7323_PAWS_ACK": "An old acknowledgement, recognised by its timestamp.",

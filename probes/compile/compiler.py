@@ -360,7 +360,7 @@ def _no_answer(log: str, seconds: float) -> ProbeError:
         return LoadFailed("the program does not compile on this host", log=log)
     return LoadFailed(
         f"the compiler ended without an answer after {seconds:.0f} s",
-        remedy="it may have crashed, hung, or been killed for want of memory",
+        remedy="It may have crashed, hung, or been killed for lack of memory.",
     )
 
 

@@ -103,7 +103,7 @@ HOOK = Hook(
         ),
         counter("calls", "Calls", "calls that returned"),
         counter("errors", "Errors", "calls that returned an error"),
-        counter("failures", "Failures", "errors that are no ordinary answers, by errno"),
+        counter("failures", "Failures", "errors other than ordinary answers, by errno"),
         level("errno", "Errno", "the latest of these", field="error", decode=_error, width=10),
         *latency("latency", "time in the call"),
         *owner("the process"),

@@ -90,7 +90,7 @@ def _be_careful(live: Live, interface: str, rule: DropRule, *, anyway: bool) -> 
     if cautions.unseen and not anyway and not at_terminal():
         raise Denied(
             f"{interface}: {rule.what} is not dropped: {cautions.unseen}",
-            remedy="Use --drop-anyway to drop it nevertheless.",
+            remedy="Use --drop-anyway to drop it all the same.",
         )
     say(f"{interface}: {rule.what}: {caution}" for caution in cautions.sentences)
 

@@ -30,13 +30,13 @@ ORDER = 25
 EXAMPLES = {
     "sudo ebpftop findings": "what is wrong in the next three seconds",
     "sudo ebpftop findings --for 30 --json | jq '.findings[].what'": "for a script",
-    "sudo ebpftop findings || page-somebody": "on an alarm, or if it could not be told",
+    "sudo ebpftop findings || page-somebody": "on an alarm, or where that is unknown",
 }
 STATUSES = {
     0: "nothing is wrong",
     1: "something is wrong now, and somebody is harmed by it (an alarm)",
     2: "wrong usage",
-    3: "it could not be told: a hook that is needed is not read (standard error says which)",
+    3: "unknown: a hook that is needed is not read (standard error says which)",
     "128+n": WATCHED["128+n"],
 }
 NOTHING, WRONG, UNKNOWN = 0, 1, 3
@@ -179,4 +179,5 @@ class _FindingsWatch:
         if not said and any(read_once(facts)):
             said = ["everything was read only once: watch for longer (--for 3)"]
         more = [f"{len(said) - _NAMED} more"] if len(said) > _NAMED else []
-        return f"it could not be told: {'; '.join(said[:_NAMED] + more)}" if said else ""
+        why = "; ".join(said[:_NAMED] + more)
+        return f"cannot tell whether anything is wrong: {why}" if why else ""

@@ -127,7 +127,7 @@ HOOK = Hook(
         counter(
             "failures",
             "Failures",
-            "errors that are no ordinary answers, by call and errno",
+            "errors other than ordinary answers, by call and errno",
             field=None,
         ),
         level(
