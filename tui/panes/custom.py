@@ -248,7 +248,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
         if c.name != "stack"
     ]
     status = view.status(id)
-    lines = pairs([("Hook", id), ("Answers", hook.question), ("Rung", status.rung), *known], width)
+    lines = pairs([("Hook", id), ("Question", hook.question), ("Rung", status.rung), *known], width)
     lines += pairs(owner_of(record), width)
     if status.note:
         lines += pairs([("Note", status.note)], width)

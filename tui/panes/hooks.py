@@ -59,9 +59,15 @@ def _record(view: View, place: int, status: Status) -> TableRow:
     return TableRow(status.id, str(status.id), values, mark)
 
 
+_REACH = {
+    Reach.OBSERVES: "observes only",
+    Reach.DATA_PATH: "in the data path: attached when you ask for it",
+}
+
+
 def _state(status: Status) -> str:
     slowed = f", 1 in {status.one_in}" if status.one_in > 1 else ""
-    return f"{status.state}{slowed}{', degraded' if status.degraded else ''}"
+    return f"{status.state}{slowed}{', lower rung' if status.degraded else ''}"
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -88,7 +94,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     hook, status = view.catalogue.get(id.hook), view.status(id)
     if hook is None:
         return [line(("this hook is gone", "muted"))]
-    lines = pairs([("Hook", id), ("Answers", hook.question), ("Reach", hook.reach)], width)
+    lines = pairs([("Hook", id), ("Question", hook.question), ("Reach", _REACH[hook.reach])], width)
     lines.append(line(("  State         ", "muted"), (_state(status), _ROLES[status.state])))
     if status.note:
         lines += pairs([("Note", status.note)], width)
@@ -110,7 +116,7 @@ def _ladder(ladder: Sequence[Rung], status: Status, width: int) -> Iterator[Line
     least = {r.name: r.requires for r in ladder}
     for name in names:
         if name == status.rung:
-            yield line(("  stands     ", "good"), (label(name), "accent"), _needs(least, name))
+            yield line(("  in use     ", "good"), (label(name), "accent"), _needs(least, name))
         elif name in refused:
             yield from _refusal(refused[name], width)
         else:
@@ -164,9 +170,11 @@ def needs_word(view: View, id: HookId) -> bool:
 
 
 _FIELDS = (
-    Field("place", "#", Unit.NUMBER, 3, 6, help="failed, degraded, attached, detached"),
+    Field("place", "#", Unit.NUMBER, 3, 6, help="failed, on a lower rung, attached, detached"),
     Field("hook", "Hook", Unit.TEXT, 19, 0, 26, "the hook and its target"),
-    Field("state", "State", Unit.TEXT, 18, 0, 0, "degraded: not on the first rung", _state_role),
+    Field(
+        "state", "State", Unit.TEXT, 20, 0, 0, "lower rung: the best one was refused", _state_role
+    ),
     Field("rung", "Rung", Unit.TEXT, 16, 1, 24, "how it is attached"),
     Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that were refused"),
     Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),

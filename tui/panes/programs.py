@@ -208,5 +208,5 @@ PANE = Pane(
     ),
     while_shown=lambda _: _ID,
     summary=_summary,
-    empty="no BPF program is loaded on this host",
+    empty="none read yet, or no BPF program is loaded on this host",
 )

@@ -93,7 +93,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
             ("Calls", f"{units.count(record.number(_CALLS))}/s"),
             (
                 "Errors",
-                f"{units.count(record.number(_ERRORS))}/s, {_named(record)}",
+                _errors(record),
             ),
             *_told(record),
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
@@ -118,6 +118,12 @@ def _told(record: TableRow) -> list[tuple[str, str]]:
     told = [("Worst", f"{label(_share(record.row))} of its calls. {meaning.sentence}")]
     look = f"sysctl {meaning.knob}" if meaning.knob else meaning.next
     return [*told, ("Look at", look)] if look else told
+
+
+def _errors(record: TableRow) -> str:
+    """Return the rate of errors, and the errno of most of them if there was any."""
+    rate = f"{units.count(record.number(_ERRORS))}/s"
+    return rate if record.text("top_errno") in ("", units.DASH) else f"{rate}, {_named(record)}"
 
 
 def _named(record: TableRow) -> str:

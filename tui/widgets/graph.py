@@ -88,6 +88,7 @@ class _Area:
         self._lower = _levels([*gap, *below], lines * self._full, scale.top) if below else []
         usual = shown.usual
         self._usual = ceil(usual / scale.top * lines) - 1 if usual is not None else None
+        self._calm = round(usual / scale.top * lines) if usual is not None else 0
 
     def line(self, y: int) -> tuple[Span, ...]:
         if self._empty and y == self._lines // 2:
@@ -117,7 +118,7 @@ class _Area:
         return tuple(joined(cells))
 
     def _coloured(self, text: str, y: int) -> list[Span]:
-        if not text.strip() or (self._usual is not None and y <= self._usual):
+        if not text.strip() or y < self._calm:  # most of this line is below what is usual
             return [(text, "graph1")]
         spans, at = list[Span](), 0
         for bad, cells in self._parts:

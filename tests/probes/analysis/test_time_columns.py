@@ -90,6 +90,19 @@ def test_a_row_that_nobody_knows_has_no_curve() -> None:
     assert History((FIGURE,)).curve(FIGURE, ("a",), end=1, seconds=4, number=2).now is None
 
 
+def test_fifteen_minutes_of_a_row_take_four_bytes_a_reading() -> None:
+    """Whatever is shown of them, and less for a row whose number stays the same."""
+    history, rows = History((FIGURE,)), 600
+    for second in range(1300):
+        _add(history, second, {n: float(second % 7 if n % 2 else 1) for n in range(rows)})
+    parts = history._watched["tcp-rtt"].kept["rtt"].series._parts
+    kept = sum(part.number for part in parts) / rows
+    assert 900 / 2 < kept < 1300
+    for seconds in (120, 300, 900):
+        history.curve(FIGURE, (0,), end=1299, seconds=seconds, number=100)
+    assert sum(part.number for part in parts) / rows == kept
+
+
 def test_fifteen_minutes_are_kept_at_a_reading_a_second() -> None:
     history = History((FIGURE,))
     for second in range(1100):

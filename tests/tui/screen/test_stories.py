@@ -209,7 +209,7 @@ async def test_a_refused_attach_says_why_and_what_to_do() -> None:
 
 
 async def test_the_ladder_shows_each_rungs_answer() -> None:
-    """Enter on a degraded hook: refused with errno, reason and remedy; stands; not tried."""
+    """Enter on a degraded hook: refused with errno, reason and remedy; in use; not tried."""
     async with playing(size=(100, 40)) as (app, pilot):
         await pilot.press("6")
         app.table.select(_rows(app).index("tcp-connect"))
@@ -219,7 +219,7 @@ async def test_the_ladder_shows_each_rungs_answer() -> None:
         for words in (
             "refused    fentry  EPERM",
             "remedy",
-            "stands",
+            "in use     btf-tracepoint",
             "not tried",
             "kprobe  ENOENT",
         ):

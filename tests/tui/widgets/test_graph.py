@@ -57,6 +57,8 @@ def test_colour_tells_what_is_bad_and_from_where() -> None:
     top, *_, bottom, _times = graph(shown, GUTTER + 2, 5)
     assert _roles(top, "█") == {"graph1", "graph3"}
     assert _roles(bottom, "█") == {"graph1"}
+    little = graph(Graph([8.0], 120, Unit.COUNT, usual=0.1, bad=[True]), GUTTER + 1, 5)
+    assert {role for one in little for role in _roles(one, "█")} == {"graph3"}
     calm = graph(Graph([8.0, 8.0], 120, Unit.COUNT, usual=3.0), GUTTER + 2, 5)
     assert {role for one in calm for role in _roles(one, "█")} == {"graph1"}
 
