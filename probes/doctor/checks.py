@@ -20,6 +20,7 @@ from probes.ladder import features
 from probes.ladder.features import Answer, AnswerWord
 from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, Rung
+from probes.owners.state import unreadable
 
 ON_REQUEST = "attached only when you ask: it would outlive the process"
 ONLY_PINNED = "attached only when you pin it: it would be in the data path"
@@ -134,6 +135,7 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
         root is not None,
         "" if root else cgroups.MOUNT,
     )
+    yield _names()
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
     yield Fact("kprobes", "there" if kprobes else "not in this kernel", kprobes)
     mode = capabilities.lockdown()
@@ -142,6 +144,19 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
     yield Fact("kernel.perf_event_paranoid", str(paranoid), paranoid is None or paranoid <= 2)
     disabled = capabilities.sysctl("kernel.unprivileged_bpf_disabled")
     yield Fact("kernel.unprivileged_bpf_disabled", str(disabled), True)
+
+
+def _names() -> Fact:
+    """Return whether containers and network namespaces of others can be called by name."""
+    lacking = [f"those of {runtime} ({place})" for runtime, place in unreadable().items()]
+    if capabilities.missing(*capabilities.PROCESSES):
+        lacking.append("others' network namespaces")
+    if not lacking:
+        return Fact("names of containers", "readable", True)
+    return Fact(
+        "names of containers", f"not readable by this user: {', '.join(lacking)}", False,
+        "Run as root.",
+    )  # fmt: skip
 
 
 def _tracefs() -> Fact:

@@ -30,9 +30,12 @@ def _id_in(part: str, above: str) -> str:
         return found
     # "/default/web": a namespace and a task in it. A dot begins neither.
     named = bool(above) and not part.startswith(".") and not above.startswith(".")
-    if named and not is_id(part) and any((tasks / above / part).is_dir() for tasks in TASKS):
-        return part
-    return ""
+    return part if named and not is_id(part) and _is_task(above, part) else ""
+
+
+def _is_task(namespace: str, id: str) -> bool:
+    # A string, since this is asked of each part of each new path.
+    return any(os.path.isdir(f"{tasks}/{namespace}/{id}") for tasks in TASKS)  # noqa: PTH112
 
 
 def _name_of(id: str, uid: int | None) -> str:

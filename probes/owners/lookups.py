@@ -14,7 +14,7 @@ AGAIN = 10.0
 """Seconds after which something is looked at again."""
 MOST = 1 << 15
 """What is remembered: the oldest is forgotten first."""
-NEW_SECONDS, AGAIN_SECONDS = 0.04, 0.005
+NEW_SECONDS, AGAIN_SECONDS = 0.015, 0.005
 """Seconds of each second for what is new, and for a second look."""
 
 K = TypeVar("K", bound=Hashable)

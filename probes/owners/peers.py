@@ -16,8 +16,10 @@ from probes.owners.processes import shared
 
 REST, UNKNOWN_REST = 5.0, 1.0
 """Seconds until they are looked for again, and while some are not known."""
-MOST, SLICE = 256, 0.02
+MOST, SLICE = 256, 0.008
 """Namespaces that are looked into, and seconds that this takes at a time."""
+NAMES_REST = 30.0
+"""Seconds until a namespace is looked into again."""
 
 
 class Peer(NamedTuple):
@@ -92,7 +94,7 @@ class Peers:
         if again <= now < until:
             with suppress(OSError, ProbeError):
                 names = inside(pid, inode, route.names)
-            self._inside[inode] = names, now + REST
+            self._inside[inode] = names, now + NAMES_REST
             while len(self._inside) > MOST:
                 del self._inside[next(iter(self._inside))]
         return names

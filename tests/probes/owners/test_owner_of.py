@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.owners import cgroup_path, containerd, crio, docker, podman, state_files, users
+from probes.owners import cgroup_path, containerd, crio, docker, podman, state, state_files, users
 from probes.owners.owner import NamedOwner, owner_of
 
 ID, OTHER = "4f1d" * 16, "0a9b" * 16
@@ -240,3 +240,13 @@ def test_what_is_no_regular_file_or_too_large_is_not_read(
     (tmp_path / "large").write_bytes(b"12345")
     monkeypatch.setattr(state_files, "MOST_BYTES", 4)
     assert state_files.read(tmp_path / "large") == b""
+
+
+def test_state_that_is_there_and_not_readable_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert state.unreadable() == {}, "what is not there is not missing"
+    _docker(tmp_path)
+    assert state.unreadable() == {}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read anything
+    assert state.unreadable()["Docker"] == tmp_path / "docker"
