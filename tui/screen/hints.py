@@ -58,8 +58,8 @@ def why_unused(pressed: str, mode: str, keymap: Keymap, groups: Groups) -> str:
     shown = people(pressed)
     key = next((k for k in keymap.table if pressed in k.keys.split(",")), None)
     if key is None:
-        return f"{shown} is no key here; {keymap.shown('help')} lists those that are"
+        return f"{shown} is not a key here; {keymap.shown('help')} lists the keys"
     if key.modes is not None and mode not in key.modes and mode in _OPEN:
         return f"{shown} does nothing while {_OPEN[mode]} is open: {keymap.shown('back')} closes it"
-    why = groups.why_not(key) or "it belongs to other panes"
+    why = groups.why_not(key) or "it works in other panes"
     return f"{shown} does nothing here: {why}"

@@ -84,7 +84,7 @@ def _times(s: StatusFigures) -> Iterator[_Item]:
         known = _seconds(s.learning)
         yield _Item(6, f"  usual known in {known}", "muted", f"  usual in {known}")
     else:
-        yield _Item(6, f"  usual of {_seconds(min(s.watched, _LONGEST))}", "muted")
+        yield _Item(6, f"  usual over {_seconds(min(s.watched, _LONGEST))}", "muted")
 
 
 def _hooks(s: StatusFigures) -> Iterator[_Item]:

@@ -164,7 +164,7 @@ def turn(one: Turn) -> str:
     if one.state is Progress.NOW:
         return one.what
     if one.state is Progress.EASING:
-        return f"{one.what}: it eases"
+        return f"{one.what}: easing"
     return f"{one.what}: over after {_seconds(max(one.seconds, 1))}"
 
 

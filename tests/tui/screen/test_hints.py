@@ -17,13 +17,13 @@ def _last(app: Any) -> str:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("Z",), "Z is no key here; ? lists those that are"),
-        (("1", "D"), "D does nothing here: a rule drops on an interface"),
-        (("3", "t"), "t does nothing here: it shows who sends to the interface of a row"),
+        (("Z",), "Z is not a key here; ? lists the keys"),
+        (("1", "D"), "D does nothing here: drop rules start from an interface"),
+        (("3", "t"), "t does nothing here: it lists who sends to an interface"),
         (("1", "end", "i"), "i does nothing here: no case is selected"),
         (("5", "a"), "a does nothing here: these rows belong to no hook"),
         (("4", "enter", "s"), "s does nothing while the detail is open: Esc closes it"),
-        (("4", "escape"), "nothing is open, zoomed or filtered"),
+        (("4", "escape"), "nothing to close, unzoom or clear"),
     ],
 )
 async def test_a_key_that_can_do_nothing_says_why(keys: tuple[str, ...], said: str) -> None:
@@ -42,7 +42,7 @@ async def test_it_is_said_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.press("Z")
         await settle(pilot)
         await settle(pilot)
-        assert "is no key" not in _last(app)
+        assert "is not a key" not in _last(app)
 
 
 async def test_a_key_at_the_bottom_can_be_clicked() -> None:

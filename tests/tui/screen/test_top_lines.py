@@ -24,8 +24,8 @@ def _line(width: int, **known: Any) -> str:
 
 def test_it_says_since_when_it_watches_and_how_old_what_is_usual_is() -> None:
     assert "since 00:00:10  usual known in 5 s" in _line(120, watched=40.0, learning=5.0)
-    assert "since 00:00:10  usual of 40 s" in _line(120, watched=40.0)
-    assert "usual of 15 min" in _line(120, watched=9000.0)
+    assert "since 00:00:10  usual over 40 s" in _line(120, watched=40.0)
+    assert "usual over 15 min" in _line(120, watched=9000.0)
     assert "since" not in _line(120), "nothing was read yet"
     assert "6.12" not in _line(200), "the kernel's version is no news"
 

@@ -30,7 +30,8 @@ def drawn(view: View, row: OverviewRow, width: int, height: int) -> list[Line]:
 def _history(view: View, row: OverviewRow, width: int, height: int) -> list[Line]:
     record, figure = row.record, row.figure
     if figure is None:
-        return [_rule(label(record.text("what")), width, ascii=view.ascii)]
+        title = _rule(label(record.text("what")), width - 1, ascii=view.ascii)
+        return [Line(((" ", ""), *title.spans))]
     since = record.values["since"] if record.mark else None
     begun = since if isinstance(since, float) else None
     subject = Subject(figure, row.key, record.text("what"), record.mark, begun)

@@ -43,8 +43,8 @@ class DropRuleActions(Actions):
 
     def why_not(self, action: str, /) -> str:
         if action == "sources":
-            return "it shows who sends to the interface of a row"
-        return "a rule drops on an interface, from its row, its senders or its drops"
+            return "it lists who sends to an interface, which has to be selected"
+        return "drop rules start from an interface, a sender or a drop reason"
 
     def sources(self) -> None:
         """Show who sends what to the interface of the row."""

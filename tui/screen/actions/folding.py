@@ -22,7 +22,7 @@ class FoldingActions(Actions):
         return self.screen.place.mode in self.screen.place.pane.folds
 
     def why_not(self, _action: str, /) -> str:
-        return "nothing is left out of what is shown"
+        return "nothing is folded"
 
     def unfold(self) -> None:
         """Show what is left out, or leave it out again."""

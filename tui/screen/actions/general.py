@@ -57,7 +57,7 @@ class GeneralActions(Actions):
         elif screen.session.frozen:
             screen.time.back_to_live()
         else:
-            screen.hint("nothing is open, zoomed or filtered")
+            screen.hint("nothing to close, unzoom or clear")
 
     def quit_now(self) -> None:
         self.screen.leave(0)
