@@ -21,6 +21,7 @@ from probes.sources.demo.source import Demo
 from tests.support.prepared import Prepared
 from tui.screen.app import Monitor
 from tui.toolkit.detail import figure_lines
+from tui.toolkit.vitals_strip import strip
 
 INCIDENT = 50.0
 """Virtual second in which everything is wrong at once."""
@@ -216,4 +217,4 @@ def everything(app: Any) -> list[object]:
         said += [figure_lines(f, pane, view, record, 60, 4) for f in pane.figures]
         said.append(pane.detail(view, record, 100))
     said += [pane.trouble(view), pane.below and pane.below(view, 100, 20)]
-    return [*said, pane.draw and pane.draw(view, app.table.record, 100, 20)]
+    return [*said, pane.draw and pane.draw(view, app.table.record, 100, 20), strip(view, 120, 2)]
