@@ -25,6 +25,15 @@ _COUNTERS = ("TcpActiveOpens", "TcpAttemptFails", "TcpRetransSegs", "TcpOutSegs"
 """Counters of the kernel that tell some of it before any program is attached."""
 _ALL = ""
 """The key of a figure that has one row."""
+MEANINGS = {
+    "Packets in": "received by physical devices; in a container, by all but the loopback",
+    "Dropped": "by the kernel, programs and devices, drop rules aside; share of packets in",
+    "Connects": "TCP connects begun",
+    "Failed": "TCP connects that failed; share of those whose outcome is known",
+    "Retransmits": "TCP segments sent again; share of those sent",
+    "Failing calls": "system calls that failed, ordinary answers aside; share of all calls",
+}
+"""What each vital sign counts, by its title."""
 
 
 class Vital(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from probes.analysis.glossary import glossary
+from probes.analysis.vitals import MEANINGS
 from probes.model import Hook
 from tui.screen.context import Context
 from tui.screen.key import Key
@@ -116,6 +117,7 @@ def _sections(
         here = [k for k in keys if k.group == group and k.shown]
         yield group, [(_pair(k.shown, k.help, 9), f"{k.id} {k.title}") for k in here]
     yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
+    yield "Vital signs", [(_pair(name, said, 13), "") for name, said in MEANINGS.items()]
     yield "Marks", [(row, "") for row in _MARKS]
     hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
     yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.question), 17), "") for h in hooks]

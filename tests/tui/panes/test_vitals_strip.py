@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from probes.analysis.vitals import vitals
 from tests.support.stage import playing, settle, step, text
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
@@ -44,6 +45,16 @@ async def test_it_is_there_before_anything_is_known_and_does_not_move() -> None:
         for name in WIDE:
             assert [line.find(name) for line in before] == [line.find(name) for line in after]
         assert " - " not in "".join(after)
+
+
+async def test_the_help_says_what_each_counts() -> None:
+    async with playing(size=(100, 140), **SINCE_CALM) as (app, pilot):
+        titles = [vital.title for vital in vitals(app.session.view, (), 120.0, 2)]
+        await pilot.press("question_mark")
+        await settle(pilot)
+        shown = text(app)
+        below = shown[shown.index("Vital signs") :]
+        assert [title for title in titles if f"   {title} " in below] == titles
 
 
 async def test_nothing_is_marked_where_no_case_is() -> None:
