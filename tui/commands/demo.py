@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 
-from probes.sources.demo.source import Demo
+from probes.sources.demo.source import Demo, SecondAtOnce
 from tui.commands import _options
 from tui.commands._help import SHOWN
 from tui.commands._screen import need_terminal, show
@@ -42,5 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     settled = settings.load(settings.path())
     interval = arguments.interval or settled.interval or 1.0
     begin = tour.BEGIN if arguments.tour else 0.0
-    demo = Demo(seed=arguments.seed, interval=interval, begin=begin)
+    pace = asyncio.sleep if arguments.tour else SecondAtOnce()
+    demo = Demo(seed=arguments.seed, interval=interval, begin=begin, pace=pace)
     return show(demo, arguments, settled, touring=arguments.tour)

@@ -10,7 +10,7 @@ from probes.analysis.snapshot import Trail
 from probes.errors import Busy, Gone
 from probes.hooks import catalogue
 from probes.model import HookId, Kind, State
-from probes.sources.demo.source import Demo
+from probes.sources.demo.source import Demo, SecondAtOnce
 
 
 async def _started(**options: object) -> Demo:
@@ -155,3 +155,20 @@ async def test_close_leaves_nothing_attached() -> None:
     demo = await _started()
     await demo.close()
     assert {s.state for s in demo.statuses()} <= {State.DETACHED}
+
+
+async def test_the_second_reading_need_not_wait_for_the_first_rates() -> None:
+    """Of each hook; the third waits for its moment."""
+    demo = Demo(pace=SecondAtOnce(), interval=60.0)
+    await demo.start()
+
+    async def two(hook: str) -> list[float]:
+        found = []
+        async for samples in demo.samples(hook):
+            found.append(samples[0].time)
+            if len(found) == 2:
+                break
+        return found
+
+    both = asyncio.gather(two("interfaces"), two("drops"))
+    assert await asyncio.wait_for(both, 30) == [[0.0, 60.0]] * 2
