@@ -36,7 +36,10 @@ _LEXICON = Lexicon()
 def destination_detail(view: View, record: TableRow, width: int) -> list[Line]:
     """Return all that is known of a destination."""
     one = grouped(view).find(record.key)
-    lines = [*pairs(said(record)), *attempts_graph(view, record, width, _GRAPH_LINES)]
+    # What is usual is not known of what began soon after the start: the graph tells when.
+    known = record.text("unusual_brief") != "from start"
+    lines = [*pairs(said(record) if known else ())]
+    lines += attempts_graph(view, record, width, _GRAPH_LINES)
     if one is None:
         return lines
     lines += _where_lost(view, one, width)
@@ -66,7 +69,12 @@ def _rows(view: View, one: Destination) -> list[SnapshotRow]:
     else:
         places = list(one.rows)
     found = [attempts.row(place) for place in places]
-    return sorted(found, key=lambda row: (-row.rate("failed"), -row.rate("connects")))
+    return sorted(found, key=_most_first)
+
+
+def _most_first(row: SnapshotRow) -> tuple[float, ...]:
+    """Return what rows are sorted by: what fails, what is begun, and the port."""
+    return -row.rate("failed"), -row.rate("connects"), row.number("rport")
 
 
 def _is_of(row: Row, one: Destination) -> bool:
