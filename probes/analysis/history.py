@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from probes.analysis.anomaly import CALM, LENGTH, ManyVerdicts, Threshold, Verdict, calm
 from probes.analysis.by_row import ByRow, Numbers, SumBy, in_array, keys_of, plain
+from probes.analysis.coarse import SECONDS
 from probes.analysis.heat import Heat
 from probes.analysis.judge import ANY, Judge
 from probes.analysis.known_rows import Keys, KnownRows
@@ -22,6 +23,8 @@ from probes.model import HookId
 from probes.units import Unit
 
 _MOST_NAMES = 4096
+_MOST_TICKS = 10_000
+"""Ticks whose times are kept: 15 minutes at ten a second, and a bit more."""
 
 
 Values = Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
@@ -66,9 +69,17 @@ class Ticks:
         if time < last:  # that host has restarted
             self.times = array("d")
         self.times.append(time)
-        if len(self.times) > LENGTH + TICKS:
+        if len(self.times) > LENGTH + TICKS and self.times[TICKS] < time - SECONDS:
+            del self.times[:TICKS]
+        if len(self.times) > _MOST_TICKS:
             del self.times[:TICKS]
         return wall
+
+    @property
+    def since(self) -> int:
+        """The first tick of the last 15 minutes."""
+        now = self.times[-1] if self.times else 0.0
+        return self.ticks - len(self.times) + bisect_right(self.times, now - SECONDS) + 1
 
     def until(self, time: float) -> int:
         """Return how many ticks there had been at that moment."""
@@ -89,28 +100,45 @@ class _Kept:
         self.series = Series(layout)
         self.judge = Judge(layout.rows, self.series, figure.rule or ANY)
 
-    def take(self, tick: int, snapshots: Sequence[Snapshot], wall: float, begun: int) -> None:
-        """Add a tick. The hook's own rows are known already."""
+    def take(
+        self, tick: int, snapshots: Sequence[Snapshot], wall: float, begun: int, since: int
+    ) -> None:
+        """Add a tick. The hook's own rows are known already. since: the tick of 15 minutes ago."""
         values = self.figure.values
         if isinstance(values, ByRow):
             numbers = values.numbers(snapshots)
         else:
             keys, numbers = _columns(values, snapshots)
-            self.layout.take(tick, keys)
+            self.layout.take(tick, keys, since)
         numbers = in_array(numbers)
         self.series.add(numbers)
         if self.figure.rule is not None:
             self.judge.take(numbers, wall, begun)
+
+    def early(self, slot: int, first: int, until: int, begun: int) -> tuple[list[int], list[float]]:
+        """Return a row's ticks and values since a tick that are kept coarsely alone."""
+        ticks, values = self.series.coarse(slot, first)
+        number, came = bisect_right(ticks, until), self.rows.first[slot]
+        nothing = self._nothing
+        for n, tick in enumerate(ticks):
+            if begun <= tick < came:
+                values[n] = nothing
+        return ticks[:number], values[:number]
+
+    @property
+    def _nothing(self) -> float:
+        """The value of a row that is not there; not a number: unknown."""
+        absent = self.figure.rule.absent if self.figure.rule is not None else None
+        return math.nan if absent is None else absent
 
     def values(self, slot: int, tick: int, number: int, begun: int) -> array[float]:
         """Return a row's values of some ticks, the first and how many; not a number: unknown.
 
         A row that was not there has its rule's value, as far as what it is of was read (begun).
         """
-        first, last = self.series.span(slot)
+        first, last = self.rows.first[slot], self.rows.last(slot)
         since, end = min(max(first, tick), tick + number), min(last + 1, tick + number)
-        absent = self.figure.rule.absent if self.figure.rule is not None else None
-        nothing = math.nan if absent is None else absent
+        nothing = self._nothing
         found = array("f", [nothing if begun <= t else math.nan for t in range(tick, since)])
         found.extend(self.series.of(slot, since, end) if since < end else ())
         after = nothing if begun <= last + 1 else math.nan
@@ -132,9 +160,9 @@ class _Watched:
     def take(self, snapshots: Sequence[Snapshot], wall: float) -> None:
         tick, begun = self.ticks.ticks, self.ticks.begun
         if self._by_row:
-            self._own.take(tick, keys_of(snapshots))
+            self._own.take(tick, keys_of(snapshots), self.ticks.since)
         for kept in self.kept.values():
-            kept.take(tick, snapshots, wall, begun)
+            kept.take(tick, snapshots, wall, begun, self.ticks.since)
         if tick % TICKS == 0:
             for rows in {id(kept.rows): kept.rows for kept in self.kept.values()}.values():
                 self._forget(rows, rows.sweep())
@@ -236,7 +264,10 @@ class History:
             return Curve([None] * number, None, seconds)
         watched = self._watched[_hook(figure, key)].ticks
         first, times = watched.window(end - seconds - seconds / number, until)
-        values = kept.values(slot, first, len(times), watched.begun)
+        early, some = kept.early(slot, first, until, watched.begun)
+        skip = early[-1] - first + 1 if early else 0
+        values = [*some, *kept.values(slot, first + skip, len(times) - skip, watched.begun)]
+        times = array("d", [*(times[tick - first] for tick in early), *times[skip:]])
         now = values[-1] if values else math.nan
         columns = in_columns(times, values, end, seconds, number)
         return Curve(columns, now if now == now else None, seconds)

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import LENGTH
+from probes.analysis.coarse import STEP, CoarseBlock
 from probes.analysis.value_layout import TICKS, TickBlock, ValueLayout
 from probes.arrays import FEW, np
 
@@ -19,7 +20,7 @@ MOST = LENGTH + TICKS
 _UNKNOWN = array("f", [math.nan])
 
 
-class _BlockValues:
+class BlockValues:
     """The values of a block: of each tick those of all its places, one after the other.
 
     Once many are complete, those that were the same at all ticks are kept once: `_steady`, by
@@ -100,7 +101,8 @@ class Series:
 
     def __init__(self, layout: ValueLayout) -> None:
         self._layout, self._rows = layout, layout.rows
-        self._parts: list[_BlockValues] = []
+        self._parts: list[BlockValues] = []
+        self._coarse: list[CoarseBlock] = []
 
     def add(self, values: list[float] | NDArray[np.float64]) -> None:
         """Add the values of the rows of the latest tick."""
@@ -115,11 +117,15 @@ class Series:
             part.add(rows.tick, self._column(values, part.width))
 
     def _next_part(self, block: TickBlock) -> None:
-        old = self._rows.tick - MOST - TICKS
+        old, since = self._rows.tick - MOST - TICKS, self._layout.since
+        self._coarse = [part for part in self._coarse if part.begin + TICKS > since]
+        for part in self._parts:
+            if since - TICKS < part.block.begin <= old:
+                self._coarse.append(CoarseBlock(part))
         self._parts = [p for p in self._parts if p.block.begin > old]
         if self._parts:
             self._parts[-1].complete()
-        self._parts.append(_BlockValues(block))
+        self._parts.append(BlockValues(block))
 
     def _column(self, values: list[float] | NDArray[np.float64], width: int) -> array[float]:
         places = self._layout.places
@@ -150,6 +156,21 @@ class Series:
                 found.extend(part.of(place, since - first, end - first))
         found.extend(_UNKNOWN * (end - begin - len(found)))
         return found
+
+    def coarse(self, slot: int, begin: int) -> tuple[list[int], list[float]]:
+        """Return a row's values since a tick that are not kept one by one; not a number: unknown.
+
+        The tick of each is the last of those whose greatest it is.
+        """
+        first, ticks, values = self._rows.first[slot], list[int](), list[float]()
+        for part in self._coarse:
+            kept = part.of(slot)
+            for n in range(TICKS // STEP):
+                last = part.begin + (n + 1) * STEP - 1
+                if last >= begin:
+                    ticks.append(last)
+                    values.append(kept[n] if kept and last >= first else math.nan)
+        return ticks, values
 
     def window(self, slots: NDArray[np.int32], begin: int, end: int) -> NDArray[np.float32]:
         """Return the same of many rows: an array of ticks and rows."""

@@ -48,16 +48,18 @@ class TickBlock:
 class ValueLayout:
     """The rows of some figures, and the block of the latest tick.
 
-    places: in the block, of the rows of that tick; None: in their order.
+    places: in the block, of the rows of that tick; None: in their order. since: the tick of 15
+    minutes ago.
     """
 
     def __init__(self, rows: KnownRows) -> None:
-        self.rows = rows
+        self.rows, self.since = rows, 0
         self.block: TickBlock | None = None
         self.places: array[int] | None = None
 
-    def take(self, tick: int, keys: Keys) -> None:
-        """Take note of a tick's rows."""
+    def take(self, tick: int, keys: Keys, since: int = 0) -> None:
+        """Take note of a tick's rows. since: the tick of 15 minutes ago."""
+        self.since = since
         changed = self.rows.take(tick, keys)
         if changed or self.block is None or tick - self.block.begin >= TICKS:
             self._lay_out(tick)

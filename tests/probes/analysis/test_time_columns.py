@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from probes.analysis import coarse
 from probes.analysis.anomaly import Threshold
 from probes.analysis.history import Figure, History
 from probes.analysis.time_columns import in_columns
@@ -88,6 +91,29 @@ def test_what_was_before_counting_began_is_not_known() -> None:
 def test_a_row_that_nobody_knows_has_no_curve() -> None:
     assert _history().curve(FIGURE, ("x",), end=110, seconds=4, number=4).columns == [None] * 4
     assert History((FIGURE,)).curve(FIGURE, ("a",), end=1, seconds=4, number=2).now is None
+
+
+@pytest.mark.parametrize("few", [520, 0], ids=["few", "many"])
+def test_fifteen_minutes_are_kept_at_five_readings_a_second(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is old is kept coarsely, in a quarter of the space: the greatest of each few."""
+    monkeypatch.setattr(coarse, "FEW", few)
+    history, keys = History((FIGURE,)), ("a", "b", "c")
+    for tick in range(5000):
+        rows = dict.fromkeys(keys[: 2 + (tick > 3000)], 1.0)
+        rows["a"] = 500.0 if tick == 700 else 1.0
+        _add(history, tick * 0.2, rows)
+    curve = history.curve(FIGURE, ("a",), end=4999 * 0.2, seconds=900, number=90)
+    assert None not in curve.columns
+    assert max(v for v in curve.columns if v) == 500
+    assert [at for at, v in enumerate(curve.columns) if v == 500] == [(140 - 100) // 10]
+    late = history.curve(FIGURE, ("c",), end=4999 * 0.2, seconds=900, number=90).columns
+    assert late[:49] == [0] * 49
+    assert late[52:] == [1] * 38
+    series = history._watched["tcp-rtt"].kept["rtt"].series
+    kept = sum(part.number for part in (*series._parts, *series._coarse)) / 3
+    assert kept < 1300 + 5000 / 16
 
 
 def test_fifteen_minutes_of_a_row_take_four_bytes_a_reading() -> None:
