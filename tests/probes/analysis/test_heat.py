@@ -155,7 +155,7 @@ async def test_details_show_heat_and_the_related_rows_of_other_panes() -> None:
         assert "Time to establish, over time" in text(app)
         assert "checkout (pid 2311): connects" in text(app)
         assert "checkout (pid 2311): connections" in text(app)
-        await pilot.press("escape", "X", "2", "home", "slash", *"eth0", "enter", "enter")
+        await pilot.press("escape", "X", "2", "slash", *"eth0", "enter", "home", "enter")
         await settle(pilot)
         assert "Through eth0: connections" in text(app)
         assert "203.0.113.77:873  rsync[30400]" in text(app)
