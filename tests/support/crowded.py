@@ -1,9 +1,9 @@
 """A recording, or another host, with very many rows that come and go, as a screen looks at it.
 
-    python -m tests.support.crowded play|hear HOOK FOLDER
+    python -m tests.support.crowded play|hear FOLDER
 
-Prints the MB that it takes at most, the moments that were shown, the most rows of one that were
-shown, and how many of it were left out. Run as a process of its own: what it took at most is known
+Prints the MB that it takes at most, the moments that were shown, the rows of the last one,
+and how many of it were left out. Run as a process of its own: what it took at most is known
 once.
 """
 
@@ -37,7 +37,9 @@ from tests.support.recordings import HOST
 from tui.panes import panes
 from tui.session.session import Session
 
-ROWS, TICKS = 20_000, 14
+HOOK, TICKS = "tcp-rtt", 14
+ROWS = 300_000 // len(catalogue()[HOOK].stored)
+"""As many as one moment may have by default, however many columns there are."""
 
 
 def ticks(hook: Hook) -> Iterator[Tick]:
@@ -97,7 +99,7 @@ def memory_in_use() -> int:
 
 
 async def look(source: Source, hook: str) -> tuple[int, int, int]:
-    """Follow it with all that the panes keep; moments, rows, and rows left out."""
+    """Follow it with all that panes keep; moments, rows of the last, and rows left out of it."""
     shown = most = left_out = 0
     done = asyncio.Event()
 
@@ -105,8 +107,8 @@ async def look(source: Source, hook: str) -> tuple[int, int, int]:
         nonlocal shown, most, left_out
         shown += 1
         samples = [s.sample for s in looking.live.snapshots.values()]
-        most = max(most, sum(len(s.rows) for s in samples))
-        left_out = max(left_out, sum(s.forgotten for s in samples))
+        most = sum(len(s.rows) for s in samples)
+        left_out = sum(s.forgotten for s in samples)
         if shown == TICKS:
             done.set()
 
@@ -121,19 +123,19 @@ async def look(source: Source, hook: str) -> tuple[int, int, int]:
     return shown, most, left_out
 
 
-def main(how: str, name: str, folder: Path) -> None:
+def main(how: str, folder: Path) -> None:
     assert tui.screen.app
     session._SHARE = 0  # no screen has to have its turn
-    path, hook = folder / "crowded", catalogue()[name]
+    path, hook = folder / "crowded", catalogue()[HOOK]
     if (child := os.fork()) == 0:  # what making it takes does not count
         (write if how == "play" else say)(path, hook)
         os._exit(0)
     os.waitpid(child, 0)
     source: Callable[[Path], Source] = _played if how == "play" else _heard
-    found = asyncio.run(look(source(path), name))
+    found = asyncio.run(look(source(path), HOOK))
     print(peak(), *found, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]))
     os._exit(0)
