@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import sys
 import textwrap
@@ -185,6 +186,7 @@ def _metric(hook: Hook, column: Column) -> tuple[str, ...]:
 
 def command_line() -> Iterator[str]:
     """Yield the help of every command, and the manual's lists."""
+    os.environ["COLUMNS"] = "90"  # whatever the terminal has that this is made on
     yield "# The command line"
     yield "As `ebpftop help COMMAND` says it; also `man ebpftop`, if `ebpftop man` is installed."
     for name in (MONITOR, *_parsing.listed()):

@@ -252,7 +252,10 @@ def test_the_commit_is_git_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in parsers() if commands_of()[name].HELP])
-def test_help_begins_with_a_sentence_and_ends_with_examples_and_statuses(name: str) -> None:
+def test_help_begins_with_a_sentence_and_ends_with_examples_and_statuses(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     asked = [] if name == MONITOR else [name]
     said = ebpftop("help", *asked).stdout
     assert said == ebpftop(*asked, "--help").stdout
