@@ -23,8 +23,8 @@ NAMES = ("container", "unit", "netns_name")
 class _OwnerPlaces(NamedTuple):
     """Places of the columns that tell the owner, -1 for one that a hook does not have.
 
-    cgroup, else pid: of container and unit. netns: the inode of a network namespace, unknown (None)
-    for our own; where there is none, it is the process's.
+    cgroup (a path, or an id), else pid: of container and unit. netns: the inode of a network
+    namespace, unknown (None) for our own; where there is none, it is the process's.
     """
 
     pid: int
@@ -41,7 +41,8 @@ def with_owners(hook: Hook, rows: Iterable[Row]) -> Iterable[Row]:
     if names[-len(NAMES) :] != NAMES or "pid" not in names:
         return rows
     number = len(names) - len(NAMES)
-    told = _OwnerPlaces(*[names.index(n) if n in names else -1 for n in ("pid", "cgroup", "netns")])
+    cgroup = "cgroup" if "cgroup" in names else "cgroup_id"
+    told = _OwnerPlaces(*[names.index(n) if n in names else -1 for n in ("pid", cgroup, "netns")])
     if isinstance(rows, ColumnRows):
         cells = rows.cells[:number]
         return ColumnRows((*cells, *_cells(told, cells))) if len(rows) else rows
@@ -71,8 +72,10 @@ def _of_processes(pids: Sequence[Value]) -> list[ProcessOwner]:
     return shared.of_all([pid if isinstance(pid, int) else 0 for pid in pids])
 
 
-def _of_cgroups(paths: Sequence[Value]) -> list[ProcessOwner]:
-    return shared.of_cgroups([path if isinstance(path, str) else "" for path in paths])
+def _of_cgroups(cgroups: Sequence[Value]) -> list[ProcessOwner]:
+    if str in set(map(type, cgroups)):
+        return shared.of_cgroups([path if isinstance(path, str) else "" for path in cgroups])
+    return shared.of_cgroup_ids([id if isinstance(id, int) else 0 for id in cgroups])
 
 
 def _namespaces(inodes: Sequence[Value]) -> list[str | None]:

@@ -9,7 +9,7 @@ from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 
-from probes.kernel import net_namespaces
+from probes.kernel import cgroups, net_namespaces
 from probes.owners import cgroup_path
 from probes.owners.lookups import AGAIN, Lookups
 from probes.owners.netns import NamespaceNames
@@ -44,6 +44,8 @@ class ProcessOwners:
         self._namespaces = NamespaceNames(self._container)
         self._by_pid = Lookups(self._owner, NOBODY)
         self._by_path = Lookups(self._of_path, NOBODY)
+        self._by_id = Lookups(self._of_id, NOBODY)
+        self._paths = cgroups.Paths()
         self._lock = Lock()
 
     def of_all(self, pids: Sequence[int]) -> list[ProcessOwner]:
@@ -55,6 +57,11 @@ class ProcessOwners:
         """Return the owners of cgroups, by their paths from the root on."""
         with self._lock:
             return self._by_path.of_all(paths)
+
+    def of_cgroup_ids(self, ids: Sequence[int]) -> list[ProcessOwner]:
+        """Return the owners of cgroups of version 2, by the ids that programs see."""
+        with self._lock:
+            return self._by_id.of_all(ids)
 
     def namespaces(self, inodes: Sequence[int]) -> list[str | None]:
         """Return the names of network namespaces, None of one that has none."""
@@ -69,6 +76,9 @@ class ProcessOwners:
         inode = net_namespaces.of_process(pid)
         namespace = self._namespaces.of(inode, pid) if inode else ""
         return ProcessOwner(owner.container or None, owner.unit or None, namespace or None)
+
+    def _of_id(self, id: int) -> ProcessOwner | None:
+        return self._of_path(self._paths.of(id)) if id > 0 else None
 
     def _of_path(self, path: str) -> ProcessOwner:
         owner = self._of_cgroups(b"0::" + os.fsencode(path))

@@ -21,6 +21,8 @@ static inline void begin(u64 id, struct attempt *attempt) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
     forget(id);
     attempt->at = bpf_ktime_get_ns();
+    if (slot)
+        slot->cgroup = attempt->cgroup;
     if (attempt->sent != LATER)
         TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt))
@@ -70,4 +72,5 @@ static inline void settle(u64 id, int error) {
 static inline void caller(struct attempt *attempt) {
     attempt->pid = this_pid();
     this_name(attempt->comm);
+    attempt->cgroup = bpf_get_current_cgroup_id();
 }

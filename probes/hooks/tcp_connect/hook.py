@@ -139,6 +139,15 @@ HOOK = Hook(
         level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
+        level(
+            "cgroup_id",
+            "Cgroup id",
+            "cgroup of the process, by which its owner is known",
+            Unit.NUMBER,
+            field="cgroup",
+            hidden=True,
+            label=False,
+        ),
         *owner("the process"),
     ),
     ladder=LADDER,

@@ -7,7 +7,7 @@ struct who {
 };
 struct slot {
     u64 connects, established, refused, unreachable, timed_out, gave_up, no_port, other, total_ns;
-    u64 latency[40], error;
+    u64 latency[40], error, cgroup;
 };
 struct attempt {
     u64 at;
@@ -18,6 +18,7 @@ struct attempt {
     u8 raddr[24];
     u64 socket; /* its inode's number; 0: it has none, or the key is no address */
     u32 netns, zero;
+    u64 cgroup;
 };
 struct event {
     u64 ns;

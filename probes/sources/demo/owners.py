@@ -38,4 +38,4 @@ def with_owner(names: tuple[str, ...], values: dict[str, Value]) -> dict[str, Va
         return values
     comm = str(values.get("comm"))
     owner = _CONTAINERS.get(comm), _UNITS.get(comm), "host"
-    return {**values, **dict(zip(NAMES, owner, strict=True))}
+    return {"cgroup_id": None, **values, **dict(zip(NAMES, owner, strict=True))}
