@@ -6,9 +6,13 @@
 
 static inline struct slot *slot_of(struct attempt *attempt) {
     struct who key = {.pid = attempt->pid, .rport = attempt->rport};
+    struct slot *slot;
     __builtin_memcpy(key.comm, attempt->comm, 16);
     __builtin_memcpy(key.raddr, attempt->raddr, 24);
-    return row_of(&key);
+    slot = row_of(&key);
+    if (slot)
+        slot->cgroup = attempt->cgroup;
+    return slot;
 }
 
 /* The end of an attempt was missed: how it ended is not known. */
@@ -21,8 +25,6 @@ static inline void begin(u64 id, struct attempt *attempt) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
     forget(id);
     attempt->at = bpf_ktime_get_ns();
-    if (slot)
-        slot->cgroup = attempt->cgroup;
     if (attempt->sent != LATER)
         TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt))
