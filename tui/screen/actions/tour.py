@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from probes.analysis.vitals import vitals
+from probes.units import percent
 from tui.screen.context import Actions, Context
 from tui.screen.key import Key
 from tui.screen.tour import CHAPTERS, STAYS, Chapter
@@ -17,6 +19,8 @@ _LOOK = 0.25
 """Seconds between two looks at the demo's clock."""
 _PRESS = 0.5
 """Seconds from one key to the next, so that each is seen."""
+_LATELY = 10.0
+"""Seconds that vital signs look back; only their last value is told."""
 _MOST_BACK = 4
 """Things that may lie over a pane: a detail, an inner pane, a menu, a frozen moment."""
 _MIN_LINES, _MIN_FOR_ALL = 12, 18
@@ -39,6 +43,8 @@ class TourActions(Actions):
         self._began: float | None = None
         self._came = 0.0
         self._turn = 0
+        self._before: float | None = None
+        self._now: float | None = None
 
     def offers(self, _action: str, /) -> bool:
         return self.screen.touring
@@ -65,8 +71,17 @@ class TourActions(Actions):
         """Go on by the demo's clock."""
         while True:
             await asyncio.sleep(_LOOK)
+            self._note_dropped()
             if self._is_time():
                 await self._go(self._place + 1)
+
+    def _note_dropped(self) -> None:
+        """Note the share of packets that are dropped, now and before there was a drop rule."""
+        view = self.screen.session.live
+        told = {v.title: v.share for v in vitals(view, (), _LATELY, 1)}
+        self._now = told.get("Dropped")
+        if not view.dropping:
+            self._before = self._now
 
     @property
     def _elapsed(self) -> float:
@@ -127,7 +142,17 @@ class TourActions(Actions):
             return ()
         chapter = CHAPTERS[self._place]
         says = [line((f" {row}", "")) for row in wrap(chapter.says, self.screen.size.width - 2)]
-        return (self._head(chapter), *(says if height >= _MIN_FOR_ALL else ()))
+        lines = [self._head(chapter), *(says if height >= _MIN_FOR_ALL else ())]
+        return (*lines, *self._answer()) if self.screen.session.live.dropping else lines
+
+    def _answer(self) -> Sequence[Line]:
+        """Return what a drop rule has changed, whoever set it."""
+        if self._before is None or self._now is None:
+            return ()
+        said = (
+            f" Dropped before the rule: {percent(self._before * 100)} of packets; now, beside it: "
+        )
+        return (line((said, "accent"), (percent(self._now * 100), "accent")),)
 
     def _head(self, chapter: Chapter) -> Line:
         """Return the chapter's number and title, its keys as they are pressed, and how to go on."""
