@@ -13,7 +13,7 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import TableRow, label, rate_of
 from tui.table.lines import BLANK, Line, fit, line, width_of, wrap
-from tui.toolkit.graphs import Subject, graph_lines
+from tui.toolkit.graphs import Subject, began, graph_lines
 from tui.toolkit.pane import Pane
 from tui.widgets.heat_map import heat_map
 from tui.widgets.histogram import histogram
@@ -80,8 +80,8 @@ def figure_lines(
 ) -> list[Line]:
     """Draw a figure of a record in so many lines: its title, then the graph."""
     key = pane.figure_key(record)
-    began = [view.verdict(f, key).since for f in (figure, *pane.figures) if f.rule is not None]
-    subject = Subject(figure, key, record.name, record.mark, next(filter(None, began), None))
+    since = [began(view, f, key) for f in (figure, *pane.figures) if f.rule is not None]
+    subject = Subject(figure, key, record.name, record.mark, next(filter(None, since), None))
     drawn = graph_lines(view, subject, width - 1, height)
     return [Line(((" ", ""), *text.spans)) for text in drawn]
 

@@ -75,7 +75,13 @@ def _is_bad(value: float | None, usual: float | None, rule: Threshold | None) ->
 
 def _since(view: View, subject: Subject) -> float | None:
     """Return when its case began, in Unix seconds."""
-    return subject.since or view.verdict(subject.figure, subject.key).since or None
+    return subject.since or began(view, subject.figure, subject.key)
+
+
+def began(view: View, figure: Figure, key: Hashable) -> float | None:
+    """Return when a number began to be unusual; None: it is not, or was so from the start."""
+    verdict = view.verdict(figure, key)
+    return verdict.since if verdict.usual is not None else None
 
 
 def _usual(view: View, subject: Subject, since: float | None) -> float | None:

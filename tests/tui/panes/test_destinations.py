@@ -18,6 +18,7 @@ from tests.support.calls_made import calls_of
 from tests.support.many_views import TwoViews, all_panes
 from tests.support.stage import playing, settle, text
 from tui.session.view import View
+from tui.table.fields import TableRow
 from tui.table.many_records import ManyRecords, with_key
 from tui.table.order import in_order, index_of
 
@@ -82,6 +83,17 @@ def test_who_waits_without_a_failure_gets_no_answer() -> None:
     assert (one.how, one.waiting, one.share) == ("no answer", 1, None)
 
 
+def test_a_long_address_is_cut_in_its_middle() -> None:
+    """Not its port."""
+    field = next(f for f in all_panes()["connects"].fields(catalogue()) if f.name == "to")
+    address = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
+    row = TableRow(1, "", {"to": f"[{address}]:8443", "raddr": address, "rport": 8443})
+    assert field.cell(row, 21, False) == "[2001:db8:aaaa~]:8443"
+    assert field.cell(row, 50, False).startswith(f"[{address}]:8443 ")
+    many = TableRow(1, "", {"to": f"{address}, 311 ports", "raddr": address, "rport": None})
+    assert field.cell(many, 21, False).endswith("~, ports")
+
+
 # -- many -------------------------------------------------------------------------------------
 
 
@@ -111,7 +123,12 @@ def test_many_rows_have_the_destinations_of_few(unfolded: bool) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_row_leads_to_its_destination() -> None:
     """As cases do, which know rows alone."""
-    pane, views = all_panes()["connects"], TwoViews(HOOK, 300, 5)
+    for seed in range(5):
+        _leads(TwoViews(HOOK, 300, seed))
+
+
+def _leads(views: TwoViews) -> None:
+    pane = all_panes()["connects"]
     views.tick(1.0)
     for view in (views.columns, views.rows):
         records = pane.records(view)

@@ -28,7 +28,7 @@ PANES = ("interfaces", "syscalls", "connects", "rtt", "hooks")
 )
 def test_pane_shows_the_incident(golden: Golden, place: int, size: tuple[int, int]) -> None:
     """Each pane names what is wrong and marks the row."""
-    golden(stage(), size, str(place))
+    golden(stage(ticks=49), size, str(place))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_pane_shows_the_incident(golden: Golden, place: int, size: tuple[int, in
 )
 def test_state(golden: Golden, keys: tuple[str, ...]) -> None:
     """Details, help, and what the screen says while it asks or stands still."""
-    golden(stage(), (100, 36), *keys)
+    golden(stage(ticks=49), (100, 36), *keys)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ _DROPPING = (*_ASKED, "y", "+4")
 )
 def test_who_drops(golden: Golden, keys: tuple[str, ...], size: tuple[int, int]) -> None:
     """From the interface that drops to its sources, to a rule and what it drops."""
-    golden(stage(), size, *keys)
+    golden(stage(ticks=49), size, *keys)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_programs(golden: Golden, keys: tuple[str, ...], size: tuple[int, int]) 
 )
 def test_theme(golden: Golden, theme: str) -> None:
     """The connect incident in every theme."""
-    app = stage(theme_name=theme)
+    app = stage(theme_name=theme, ticks=49)
     golden(app, (80, 24), "4")
 
 
 @pytest.mark.parametrize("ascii", [pytest.param(True, id="ascii")])
 def test_without_utf8(golden: Golden, ascii: bool) -> None:
     """Nothing but ASCII on the screen."""
-    golden(stage(ascii=ascii), (80, 24), "5")
+    golden(stage(ascii=ascii, ticks=49), (80, 24), "5")
 
 
 def test_what_is_kept_is_what_is_compared() -> None:

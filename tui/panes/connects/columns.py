@@ -154,6 +154,8 @@ class DestinationColumns:
 
 
 def _equals(name: str, cells: Cells, value: object) -> NDArray[np.bool_]:
+    if value is None:
+        return ~cells.flags()
     if isinstance(cells, NumberCells):
         return np.asarray((cells.raw == value) & cells.flags(), bool)
     words = _TEXTS.column(name, cells)

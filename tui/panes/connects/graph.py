@@ -10,6 +10,7 @@ from tui.panes.connects.figures import BEGUN, FAILED, PORTS_FAILED
 from tui.session.view import View, clock
 from tui.table.fields import TableRow, label
 from tui.table.lines import Line, Span, fit, line, width_of
+from tui.toolkit.graphs import began
 from tui.widgets.graph import Graph, graph, room_of
 from tui.widgets.time_axis import BeganAt
 
@@ -28,7 +29,7 @@ def attempts_graph(view: View, record: TableRow, width: int, height: int) -> lis
         None if tries is None else max(tries - (lost or 0), 0.0)
         for tries, lost in zip(begun.columns, failed.columns, strict=True)
     ]
-    since = view.verdict(figure, key).since
+    since = began(view, figure, key)
     onset = None
     if since:
         onset = BeganAt(max(view.wall - since, 0.0), clock(since), record.mark or "warn")

@@ -31,6 +31,8 @@ from tui.toolkit.pane import Busiest, Pane, Trouble
 from tui.toolkit.related import address, process
 
 _LOGGED, _GRAPH_LINES = 20, 7
+_SHORT_TO = 21
+"""Cells of a destination that always has a column."""
 _LEXICON = Lexicon()
 
 
@@ -126,6 +128,12 @@ def _share(record: TableRow) -> str:
     return percent(value / 100) if value else "0"
 
 
+def _brief_to(record: TableRow) -> str:
+    """Return a long address cut in its middle: the port tells more than its end."""
+    ends = f"]:{record.values['rport']}" if record.values.get("rport") is not None else ", ports"
+    return label(f"{record.text('to')[: _SHORT_TO - len(ends) - 1]}~{ends}")
+
+
 def _brief_by(record: TableRow) -> str:
     """Return the command without the pid, where both do not fit."""
     return label(f"{record.text('first') or '?'}{others(int(record.number('processes')) - 1)}")
@@ -134,7 +142,7 @@ def _brief_by(record: TableRow) -> str:
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue[HOOK]
     return (
-        Field("to", "To", width=21, rank=0, grow=32, colour=_marked,
+        Field("to", "To", width=21, rank=0, grow=32, colour=_marked, brief=_brief_to,
               help="address and port; ports at which a command has always failed are one"),
         replace(
             Field("by", "By", width=12, rank=0, grow=24,

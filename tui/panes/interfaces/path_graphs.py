@@ -21,7 +21,7 @@ from tui.panes.interfaces.figures import (
 from tui.session.view import View
 from tui.table.fields import TableRow
 from tui.table.lines import Line, beside
-from tui.toolkit.graphs import Subject, Title, graph_lines, titled_graph
+from tui.toolkit.graphs import Subject, Title, began, graph_lines, titled_graph
 from tui.widgets.graph import room_of
 
 _MIN_WIDTH_ABREAST = 110
@@ -90,8 +90,8 @@ def _sum_of_curves(view: View, record: TableRow, number: int) -> Curve:
 
 def _since(view: View, interface: str) -> float | None:
     """Return when it began to be unusual, in Unix seconds."""
-    began = [view.verdict(figure, interface).since for figure in (*WATCHED, TC)]
-    return min(filter(None, began), default=None)
+    since = [began(view, figure, interface) for figure in (*WATCHED, TC)]
+    return min(filter(None, since), default=None)
 
 
 def _indented(lines: Sequence[Line]) -> list[Line]:

@@ -13,7 +13,7 @@ class FoldingActions(Actions):
     keys = (
         Key(
             "unfold", "X,shift+x", "X", "unfold", "Everything",
-            "also what is little or ordinary, or only what tells something", "View", 5,
+            "what is small or ordinary, too; connects: each process by itself", "View", 5,
             modes=NUMBERS,
         ),
     )  # fmt: skip
