@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from probes.kernel import bpf, btf
 from probes.kernel.objects import KernelProgram, Link, Map, attach_name
+from probes.owners.processes import shared as owners
 from probes.toolkit.interface_names import name_or_number
 from probes.units import printable
 
@@ -86,7 +87,9 @@ def _cgroup(link: Link, context: LinkContext) -> str:
 
 def _netns(link: Link, _: LinkContext) -> str:
     info = link.info.netns
-    return f"{attach_name(info.attach_type)} netns {info.netns_ino}"
+    (name,) = owners.namespaces([info.netns_ino])
+    called = f" ({name})" if name else ""
+    return f"{attach_name(info.attach_type)} netns {info.netns_ino}{called}"
 
 
 def _kprobe_multi(link: Link, _: LinkContext) -> str:
