@@ -20,7 +20,16 @@ def trouble_of(claims: Sequence[Claim]) -> Trouble | None:
         return None
     first, others = claims[0], len(claims) - 1
     more = f"  (and {others} more)" if others else ""
-    return Trouble(MARKS[first.severity], units.printable(f"{_line(first)}{more}"))
+    long, brief = (units.printable(f"{said}{more}") for said in (_line(first), _brief(first)))
+    return Trouble(MARKS[first.severity], long, brief)
+
+
+def _brief(claim: Claim) -> str:
+    """Return what, how much of all, and who, in few words."""
+    amount = words.amount(claim.now, claim.unit)
+    part = words.percent(claim.share) if claim.share is not None else amount
+    who = f" ({words.owned(claim.who[0])})" if claim.who else ""
+    return f"{claim.what}, {part}{who}"
 
 
 def _line(claim: Claim) -> str:

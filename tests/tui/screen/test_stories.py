@@ -28,7 +28,7 @@ async def test_the_opening_screen_says_what_is_wrong() -> None:
     """What drops most is named with its share, its interface's row marked and selected."""
     async with playing(size=(80, 24)) as (app, _):
         shown = text(app)
-        assert "! XDP xdp_filter#412 drops at eth1, 31.7% of packets" in shown.splitlines()[2]
+        assert "! XDP xdp_filter#412 drops at eth1, 32%, 6.6k/s" in shown.splitlines()[2]
         assert app.table.record is not None
         assert app.table.record.name == "eth1"
 

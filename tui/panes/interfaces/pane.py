@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Verdict
+from probes.analysis.cases import words
 from probes.analysis.cases.at_interfaces import at_interfaces, weight
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.droppers import ELSEWHERE, HOOKS, Droppers, Drops, droppers
@@ -266,7 +267,13 @@ def _trouble(view: View) -> Trouble | None:
         part = f", {units.percent(100 * first.share)} of {first.of}"
     others = f"  (and {len(claims) - 1} more)" if len(claims) > 1 else ""
     role = "bad" if first.severity is Gravity.ALARM else "warn"
-    return Trouble(role, f"{label(first.what)}{part}, {units.count(first.now)}/s{others}")
+    rate = f"{units.count(first.now)}/s"
+    share = rate if first.share is None else f"{words.percent(first.share)}, {rate}"
+    return Trouble(
+        role,
+        f"{label(first.what)}{part}, {rate}{others}",
+        f"{label(first.what)}, {share}{others}",
+    )
 
 
 def _detail(view: View, record: TableRow, width: int) -> list[Line]:
