@@ -83,6 +83,15 @@ async def test_it_goes_on_by_the_demo_s_clock(monkeypatch: pytest.MonkeyPatch) -
         assert app.session.live.wall % 3600 >= BEGIN + CHAPTERS[2].at
 
 
+async def test_a_rule_is_answered_with_what_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script's, or that of a presenter: the share that is dropped, before it and now."""
+    async with _tour(monkeypatch, by_clock=True) as (app, _):
+        assert "before the rule" not in _shown(app)
+        await _until(lambda: app.session.live.dropping and "before the rule" in _shown(app))
+        await _until(lambda: not app.session.live.dropping)
+        assert "before the rule" not in _shown(app)
+
+
 async def test_a_key_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with _tour(monkeypatch, by_clock=True) as (app, pilot):
         await pilot.press("3")

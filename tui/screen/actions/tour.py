@@ -149,10 +149,9 @@ class TourActions(Actions):
         """Return what a drop rule has changed, whoever set it."""
         if self._before is None or self._now is None:
             return ()
-        said = (
-            f" Dropped before the rule: {percent(self._before * 100)} of packets; now, beside it: "
-        )
-        return (line((said, "accent"), (percent(self._now * 100), "accent")),)
+        before, now = (percent(share * 100) for share in (self._before, self._now))
+        said = f" {before} of packets were dropped before the rule; now {now}, beside its own"
+        return (line((said, "accent")),)
 
     def _head(self, chapter: Chapter) -> Line:
         """Return the chapter's number and title, its keys as they are pressed, and how to go on."""
