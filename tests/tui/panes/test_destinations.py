@@ -164,6 +164,20 @@ def test_each_row_by_itself_takes_as_many_calls_for_more_rows() -> None:
     assert not {name: n for name, n in many.items() if n - few[name] > 200}
 
 
+@pytest.mark.usefixtures("small")
+def test_the_detail_of_many_ports_lists_a_few_and_counts_the_others() -> None:
+    pane, views = all_panes()["connects"], TwoViews(HOOK, 300, 7, alone=True)
+    views.tick(1.0)
+    view = views.columns
+    records = pane.records(view)
+    most = max(records, key=lambda record: record.number("processes"))
+    for record in (records[0], most):
+        lines = pane.detail(view, record, 100)
+        texts = ["".join(text for text, _ in one.spans) for one in lines]
+        assert any("By process" in text or "By port" in text for text in texts)
+        assert sum(" > " in text for text in texts) < 60
+
+
 # -- on the screen ----------------------------------------------------------------------------
 
 

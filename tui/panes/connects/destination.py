@@ -12,6 +12,7 @@ from probes.analysis.destinations import HOW, Destination
 from probes.analysis.freed import kind_of
 from probes.analysis.many import places_with, rows_of
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import np
 from probes.columns.lexicon import Lexicon
 from probes.model import HookId, Row, State
 from probes.units import Unit
@@ -63,13 +64,14 @@ def _rows(view: View, one: Destination) -> list[SnapshotRow]:
     attempts = grouped(view).attempts
     if attempts is None:
         return []
-    if len(one.rows) > MOST_ROWS:
+    places = list(one.rows)
+    if grouped(view).many is not None and len(places) > MOST_ROWS:
         weights = attempts.per_s("failed") + attempts.per_s("connects") + attempts.number("late")
-        places = sorted(one.rows, key=weights.__getitem__, reverse=True)[:MOST_ROWS]
-    else:
-        places = list(one.rows)
-    found = [attempts.row(place) for place in places]
-    return sorted(found, key=_most_first)
+        there = np.array(places, np.intp)
+        order = np.argsort(-weights[there], kind="stable")[:MOST_ROWS]
+        places = there[order].tolist()
+    found = sorted([attempts.row(place) for place in places], key=_most_first)
+    return found[:MOST_ROWS]
 
 
 def _most_first(row: SnapshotRow) -> tuple[float, ...]:
@@ -138,7 +140,7 @@ def _connected(view: View, one: Destination) -> tuple[str, str]:
     if not places:
         return "", f"no connection to {one.address} is established"
     marks = trips(view).marks
-    slow = sum(bool(marks[place]) for place in places) if len(marks) else 0
+    slow = sum(map(bool, map(marks.__getitem__, places))) if len(marks) else 0
     some = f"{len(places)} established connection{'s' if len(places) > 1 else ''}"
     least = min((rows[place].number("srtt_us") for place in places[:MOST_ROWS]), default=0)
     said = f"{some} to {one.address}: round trip {units.show(least, Unit.US)}"

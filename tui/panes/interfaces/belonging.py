@@ -46,7 +46,7 @@ def _connections(view: View, interface: str) -> tuple[str, str]:
     rows = rows_of(view, "tcp-rtt")
     places = places_with(rows, _LEXICON, related.of_interface(view, interface))
     marks = trips(view).marks
-    slow = sum(bool(marks[place]) for place in places) if len(marks) else 0
+    slow = sum(map(bool, map(marks.__getitem__, places))) if len(marks) else 0
     if not places:
         return "muted", f"no connection through {interface} is measured"
     some = f"{len(places)} connection{'s' if len(places) > 1 else ''} through {interface}"
