@@ -44,6 +44,7 @@ from probes.model import (
 from probes.point import AttachType, ProgType
 from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import (
+    CGROUP_ID,
     INDEX,
     MADE,
     VERDICTS,
@@ -99,6 +100,7 @@ from probes.toolkit.window import mean, quantile
 from probes.units import Unit
 
 __all__ = [
+    "CGROUP_ID",
     "INDEX",
     "MADE",
     "UNCOUNTED",

@@ -125,6 +125,13 @@ def holder(who: str, *, label: bool) -> tuple[Column, ...]:
     )
 
 
+CGROUP_ID = level(
+    "cgroup_id", "Cgroup id", "cgroup of the process, by which its owner is known", Unit.NUMBER,
+    field="cgroup", hidden=True, label=False,
+)  # fmt: skip
+"""The column before `owner` where a program takes the cgroup: known of who has ended, too."""
+
+
 def owner(of: str, *, label: bool | None = None) -> tuple[Column, ...]:
     """Return the columns of whose it is, which are filled as rows are read (`owner_columns`).
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probes.toolkit import (
+    CGROUP_ID,
     UNCOUNTED,
     WHO,
     Hook,
@@ -78,6 +79,7 @@ HOOK = Hook(
         counter("failed", "Failed", "look-ups without an answer"),
         level("error", "Error", "error of the latest failure (EAI_...)", decode=_error, width=10),
         *latency("lookups", "time to answer"),
+        CGROUP_ID,
         *owner("the process"),
     ),
     ladder=(

@@ -31,6 +31,8 @@ int answer(struct pt_regs *ctx) {
     this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = row_of(&key);
+    if (slot)
+        slot->cgroup = bpf_get_current_cgroup_id();
     u64 bucket = bucket_of(event.ns, 40);
     TALLY(slot, all, lookups, 1);
     TALLY(slot, all, total_ns, event.ns);

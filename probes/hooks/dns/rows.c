@@ -3,7 +3,7 @@ struct who {
     char comm[16];
     char host[64];
 };
-struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
+struct slot { u64 lookups, failed, error, cgroup, total_ns, latency[40]; };
 struct asked {
     u64 at, place; /* on the stack */
     char host[64];

@@ -18,6 +18,8 @@ static inline void opened(u64 path, s64 result) {
     this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup_or_try_init(&key, &none);
+    if (slot)
+        slot->cgroup = bpf_get_current_cgroup_id();
     TALLY(slot, all, opens, 1);
     if (result < 0) {
         TALLY(slot, all, failed, 1);

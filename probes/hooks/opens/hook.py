@@ -10,6 +10,7 @@ from typing import Any
 from probes.attach.kprobe import FEW_RETURNS
 from probes.kernel import syscall_table
 from probes.toolkit import (
+    CGROUP_ID,
     UNCOUNTED,
     WHO,
     BtfTracepoint,
@@ -107,6 +108,7 @@ HOOK = Hook(
         counter("opens", "Opens", "calls that returned"),
         counter("failed", "Failed", "calls that returned an error"),
         level("error", "Error", "errno of the latest failure", decode=_error, width=10),
+        CGROUP_ID,
         *owner("the process"),
     ),
     ladder=(

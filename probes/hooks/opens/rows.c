@@ -2,7 +2,7 @@ struct who {
     u64 pid;
     char comm[16];
 };
-struct slot { u64 opens, failed, error; };
+struct slot { u64 opens, failed, error, cgroup; };
 struct event {
     u64 pid;
     s64 result;

@@ -7,6 +7,7 @@ from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
 from probes.kernel import capabilities
 from probes.toolkit import (
+    CGROUP_ID,
     AttachType,
     BtfTracepoint,
     CgroupLink,
@@ -139,15 +140,7 @@ HOOK = Hook(
         level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
-        level(
-            "cgroup_id",
-            "Cgroup id",
-            "cgroup of the process, by which its owner is known",
-            Unit.NUMBER,
-            field="cgroup",
-            hidden=True,
-            label=False,
-        ),
+        CGROUP_ID,
         *owner("the process"),
     ),
     ladder=LADDER,

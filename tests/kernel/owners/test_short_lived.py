@@ -14,12 +14,13 @@ import pytest
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
+from probes.model import HookId
 from probes.owners import docker, owner_columns
 from probes.owners.processes import ProcessOwners
 from tests.support.foreign import own_cgroup
 from tests.support.namespaces import namespace
 from tests.support.rungs import stood
-from tests.support.scenarios import find, values
+from tests.support.scenarios import values
 
 pytestmark = pytest.mark.kernel
 
@@ -46,26 +47,32 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-_LADDER = [rung.name for rung in catalogue()["tcp-connect"].ladder if not rung.passive]
+_RUNGS = [
+    pytest.param(spec, rung.name, id=f"{spec}:{rung.name}")
+    for spec in ("tcp-connect", "opens", "syscall-processes@connect")
+    for rung in catalogue()[HookId.parse(spec).hook].ladder
+    if not rung.passive
+]
 
 
-@pytest.mark.parametrize("rung", _LADDER)
-def test_a_connect_of_a_process_that_has_ended_is_its_container_s(
-    modules: Modules, rung: str
+@pytest.mark.parametrize(("spec", "rung"), _RUNGS)
+def test_what_a_process_did_that_has_ended_is_its_container_s(
+    modules: Modules, spec: str, rung: str
 ) -> None:
-    attachment = Attachment(catalogue()["tcp-connect"], modules)
+    """Also when the container has gone."""
+    id = HookId.parse(spec)
+    attachment = Attachment(catalogue()[id.hook], modules, id.target)
     try:
         stood(attachment.climb(pinned=rung, asked=True))
         with own_cgroup() as group, socket.create_server(("127.0.0.1", 0)) as listener:
             container = group / f"docker-{ID}.scope"
             container.mkdir()
-            port = listener.getsockname()[1]
-            command = (sys.executable, "-c", _CONNECTS, str(container), str(port))
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            row = find(values(attachment), pid=int(done.stdout), rport=port)
+            command = (sys.executable, "-c", _CONNECTS, str(container))
+            port = str(listener.getsockname()[1])
+            done = subprocess.run((*command, port), check=True, capture_output=True, text=True)
+            rows = [row for row in values(attachment) if row["pid"] == int(done.stdout)]
             container.rmdir()
-        again = find(values(attachment), pid=int(done.stdout), rport=port)
+        rows += [row for row in values(attachment) if row["pid"] == int(done.stdout)]
     finally:
         attachment.detach()
-    assert (row["connects"], row["container"]) == (1, "web")
-    assert again["container"] == "web", "also when the container has gone"
+    assert [row["container"] for row in rows] == ["web"] * 2
