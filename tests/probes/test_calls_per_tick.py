@@ -25,6 +25,8 @@ from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot, Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
+from probes.owners import lookups, owner_columns
+from probes.owners.processes import ProcessOwners
 from probes.recording.encoder import Tick
 from probes.recording.tape import Tape
 from tests.support.calls_made import calls_of
@@ -90,6 +92,13 @@ def _alone() -> Iterator[None]:
     """In a network namespace of its own, where that is allowed: there nothing waits."""
     with namespace() if os.geteuid() == 0 else nullcontext():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owners are looked up in the first tick, which may take longer here than on a screen."""
+    monkeypatch.setattr(lookups, "NEW_SECONDS", 10.0)
+    monkeypatch.setattr(owner_columns, "shared", ProcessOwners())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="waits in a network namespace: needs root")

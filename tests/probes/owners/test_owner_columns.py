@@ -13,7 +13,7 @@ from probes.columns.row_table import ColumnRows
 from probes.model import Hook, Row
 from probes.owners import owner_columns
 from probes.owners.owner_columns import NAMES, with_owners
-from probes.owners.processes import NOBODY, ProcessOwner
+from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from probes.toolkit.columns import cgroup, counter, key, level, owner
 from probes.units import Unit
 
@@ -94,6 +94,6 @@ def test_numbers_of_processes_may_be_anything(monkeypatch: pytest.MonkeyPatch) -
     made = with_owners(_hook(_PID), ColumnRows([NumberCells(raw)]))
     assert [row[1:] for row in made] == [WEB, NOBODY]
     assert [row[1:] for row in with_owners(_hook(_PID), [("x",)])] == [NOBODY]
-    monkeypatch.undo()
+    monkeypatch.setattr(owner_columns, "shared", ProcessOwners())
     rows = list(with_owners(_hook(_PID), [(os.getpid(),), (2**63 + 1,), (-4,)]))
     assert [row[3] is None for row in rows] == [False, True, True]
