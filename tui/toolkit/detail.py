@@ -67,10 +67,12 @@ def telling_first(pane: Pane, view: View, record: TableRow) -> list[Figure]:
     """Return the pane's figures, those first that are unusual: since when, and by how much."""
     key, before = pane.figure_key(record), {f.name: at for at, f in enumerate(pane.figures)}
 
-    def place(figure: Figure) -> tuple[float, float, float]:
+    def place(figure: Figure) -> tuple[float, ...]:
         verdict = view.verdict(figure, key) if figure.rule is not None else CALM
-        far = min(verdict.times, _FARTHEST)
-        return verdict.since or math.inf, -far if verdict.since else 0, before[figure.name]
+        if not verdict.since:
+            return math.inf, 0, 0, before[figure.name]
+        much = verdict.now if figure.unit is Unit.PACKETS else 0  # others have other units
+        return verdict.since, -min(verdict.times, _FARTHEST), -much, before[figure.name]
 
     return sorted(pane.figures, key=place)
 
