@@ -23,7 +23,7 @@ class Texts:
     """Texts by numbers. Thread-safe."""
 
     def __init__(self) -> None:
-        self.all: list[str] = []
+        self.all = [""]  # 0 also stands where no text is known
         self._numbers: dict[str | None, int] = {None: -1}
         self._lock = Lock()
 

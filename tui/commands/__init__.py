@@ -1,9 +1,9 @@
 """Subcommands, ONE FILE EACH, found by being there. Only this package sees all of `probes`.
 
 A file has `HELP` (one line for `--help`; "" hides it), `ORDER` (its place in that list),
-`EXAMPLES` (command lines, and what each does), `STATUSES` (exit statuses, and what each means),
-`add_arguments(parser)` and `run(arguments)`, which returns the exit status; it may have `ABOUT`,
-more sentences for its own help. What several share is in the files whose names begin with an
+`add_arguments(parser)` and `run(arguments)`, which returns the exit status. For its own help it has
+`EXAMPLES` (command lines, and what each does) and `STATUSES` (exit statuses, and what each means),
+and may have `ABOUT`, more sentences. What several share is in the files whose names begin with an
 underscore.
 """
 
@@ -42,6 +42,9 @@ def commands() -> Mapping[str, Command]:
     """Return every command by name, in the order of `--help`."""
     names = [m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"]
     found = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    for command in found.values():
+        for name in ("EXAMPLES", "STATUSES"):
+            vars(command).setdefault(name, {})
     return cast(Mapping[str, Command], dict(sorted(found.items(), key=lambda item: item[1].ORDER)))
 
 

@@ -69,7 +69,8 @@ def _examples(command: Command) -> str:
 
 
 def _statuses(statuses: Statuses) -> str:
-    return "\n".join(["exit status:", *(line for s in statuses.items() for line in _status(*s))])
+    told = [line for status in statuses.items() for line in _status(*status)]
+    return "\n".join(["exit status:", *told]) if told else ""
 
 
 def _status(number: int | str, meaning: str) -> Iterator[str]:
