@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,8 @@ from probes.attach.kprobe import FEW_RETURNS
 from probes.hooks import catalogue
 from probes.kernel import syscall_table
 from probes.ladder.attachment import Attachment, Modules
+from probes.owners import owner_columns
+from probes.owners.processes import NOBODY, ProcessOwner
 from tests.support.commands import running
 from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, log_of, rows_of, sample_of, values
@@ -54,13 +56,30 @@ def _rungs(hook: str) -> Any:
     )
 
 
+class _Unnamed:
+    """Owners of whom nothing is known, and nothing is looked up."""
+
+    def of_all(self, keys: Sequence[int]) -> list[ProcessOwner]:
+        return [NOBODY] * len(keys)
+
+    of_cgroups = of_cgroup_ids = of_all
+
+    def namespaces(self, inodes: Sequence[int]) -> list[str | None]:
+        return [None] * len(inodes)
+
+
 # -- opens -----------------------------------------------------------------------------------
 
 
 @_rungs("opens")
 def test_every_open_is_logged_with_its_name(
-    attached: Callable[[str, str], Attachment], tmp_path: Path, rung: str, record_property: Record
+    attached: Callable[[str, str], Attachment],
+    tmp_path: Path,
+    rung: str,
+    record_property: Record,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(owner_columns, "shared", _Unnamed())  # it opens files in this process
     attachment = attached("opens", rung)
     there, missing = str(tmp_path / "there é"), str(tmp_path / "missing")
     before = _opens(attachment)

@@ -60,7 +60,7 @@ def _attachment(hook: Hook, compiler: Compiler) -> Attachment:
 def _files(compiler: Compiler) -> set[str]:
     """What is open, but for children that are idle and what such a climb may have left behind: a
     record of a qdisc of which could not be told whether it is there."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         compiler.end_idle()
         patience.end_idle()
