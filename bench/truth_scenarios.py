@@ -122,14 +122,17 @@ def syscalls(modules: Modules) -> Played:
 def opens(modules: Modules) -> Played:
     found, missing = 200, 70
     with tempfile.NamedTemporaryFile() as file, _standing(modules, "opens") as ours:
-        before = _sum(ours, "opens", pid=os.getpid()), _sum(ours, "failed", pid=os.getpid())
-        for name, times in ((file.name, found), (f"{file.name}-no", missing)):
-            for _ in range(times):
-                with suppress(FileNotFoundError):
-                    os.close(os.open(name, os.O_RDONLY))
-        after = _sum(ours, "opens", pid=os.getpid()), _sum(ours, "failed", pid=os.getpid())
-    yield Row("files", "opens", found + missing, "", None, after[0] - before[0], at_most=3)
-    yield Row("", "of them failed", missing, "", None, after[1] - before[1], at_most=1)
+        pid = os.fork()  # in this process others open files, too: owners are looked up here
+        if not pid:
+            for name, times in ((file.name, found), (f"{file.name}-no", missing)):
+                for _ in range(times):
+                    with suppress(FileNotFoundError):
+                        os.close(os.open(name, os.O_RDONLY))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        made, failed = (_sum(ours, name, pid=pid) for name in ("opens", "failed"))
+    yield Row("files", "opens", found + missing, "", None, made)
+    yield Row("", "of them failed", missing, "", None, failed)
 
 
 def connects(modules: Modules) -> Played:
