@@ -53,6 +53,7 @@ class Field:
     text if that does not fit. left: aligned left although it is a number. drawn: its text for so
     many cells, if that is no matter of cutting it. ends: what stands at the right end of the
     title's cells. under: it moves to a second line if one line is not enough for all.
+    searched: a word that names no column is looked for in it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Field:
     drawn: Callable[[TableRow, int], str] | None = None
     ends: str = ""
     under: bool = False
+    searched: bool = True
 
     @property
     def right(self) -> bool:

@@ -230,6 +230,7 @@ def _whole(name: str) -> re.Pattern[str]:
 
 def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     word = _Word(token.replace('"', "").lower(), altnames)
+    fields = [field for field in fields if field.searched]
 
     def test(record: TableRow) -> bool:
         text = " ".join([record.name, *(f.text(record, False) for f in fields)])

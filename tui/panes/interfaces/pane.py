@@ -353,7 +353,8 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
         of(hook, "tx_packets", title="TX pkt/s", width=9, rank=5),
         of(hook, "xdp_mode", width=8, rank=1),
-        of(hook, "peer", width=18, rank=9, grow=40),
+        # Every container's end is called eth0: a filter finds it by peer:eth0 only.
+        replace(of(hook, "peer", width=18, rank=9, grow=40), searched=False),
         Field(
             "programs", "ProgDrop", Unit.PACKETS, 9, 1,
             help="dropped per second by our rules and by XDP and TC programs that can be counted",
