@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.kernel import procfs
 from tests.support.namespaces import run
 
 _SLEEP = ("/bin/busybox", "sleep", "60")
@@ -82,3 +83,18 @@ def _answered(command: list[str]) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"{command} is refused")
+
+
+@contextmanager
+def sleeping(*enter: str) -> Iterator[int]:
+    """A process that a command such as unshare(1) has put somewhere; its pid."""
+    command = [*enter, "sh", "-c", "echo ready; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            while procfs.comm(process.pid) != "sleep":
+                time.sleep(0.01)
+            yield process.pid
+        finally:
+            process.kill()

@@ -6,13 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.owners import containerd, podman
 from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
@@ -47,24 +44,10 @@ def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert _owner(pid) == ("ebpftop-cache", None, "ebpftop-cache")
 
 
-@contextmanager
-def _in_namespace(*enter: str) -> Iterator[int]:
-    command = [*enter, "sh", "-c", "echo ready; exec sleep 60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            while procfs.comm(process.pid) != "sleep":
-                time.sleep(0.01)
-            yield process.pid
-        finally:
-            process.kill()
-
-
 def test_a_namespace_that_has_a_name_is_called_by_it() -> None:
     run("ip", "netns", "add", "ebpftop-blue")
     try:
-        with _in_namespace("ip", "netns", "exec", "ebpftop-blue") as pid:
+        with containers.sleeping("ip", "netns", "exec", "ebpftop-blue") as pid:
             assert _owner(pid)[2] == "ebpftop-blue"
         owners, inode = ProcessOwners(), Path("/run/netns/ebpftop-blue").stat().st_ino
         assert owners.namespaces([inode]) == ["ebpftop-blue"], "without a process"
@@ -74,7 +57,7 @@ def test_a_namespace_that_has_a_name_is_called_by_it() -> None:
 
 
 def test_a_namespace_without_a_name_is_that_of_its_oldest_process() -> None:
-    with _in_namespace("unshare", "--net") as pid:
+    with containers.sleeping("unshare", "--net") as pid:
         expected = f"netns of sleep[{pid}]"
         assert _owner(pid)[2] == expected
         owners = ProcessOwners()

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 import pytest
 
-from probes.kernel import procfs
 from probes.kernel.net_namespaces import inside, of_process
 from probes.kernel.netlink import nsid, route
 from probes.owners.peers import Peer, Peers
+from tests.support import containers
 from tests.support.namespaces import namespace, run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
-
-
-@contextmanager
-def _container() -> Iterator[int]:
-    """A process in a network namespace of its own."""
-    command = ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            while procfs.comm(process.pid) != "sleep":
-                time.sleep(0.01)
-            yield process.pid
-        finally:
-            process.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +35,7 @@ def _found(peers: Peers) -> Mapping[str, Peer]:
 
 
 def test_the_other_end_is_in_a_container() -> None:
-    with _container() as pid:
+    with containers.sleeping("unshare", "--net") as pid:
         end = ("type", "veth", "peer", "name", "eth0", "netns", str(pid))
         run("ip", "link", "add", "veth1", *end)
         (peer,) = _found(Peers()).values()
@@ -76,5 +59,5 @@ def test_a_veth_that_comes_is_found_at_once() -> None:
 
 
 def test_a_namespace_without_a_link_to_it_has_no_number() -> None:
-    with _container() as pid:
+    with containers.sleeping("unshare", "--net") as pid:
         assert nsid.of_processes([pid, 0x7FFFFFF0, os.getpid()])[:2] == [None, None]
