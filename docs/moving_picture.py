@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from probes.sources.demo.source import START
 from tests.support.stage import settle, stage
 from tui.screen.actions import tour as tour_actions
-from tui.screen.tour import BEGIN, CHAPTERS
+from tui.screen.tour import BEGIN, CHAPTERS, Tour
 
 FILE = Path(__file__).with_name("tour.svg")
 SIZE = (90, 26)
@@ -29,7 +30,8 @@ async def frames() -> list[str]:
     """Return the screen at each chapter, as SVG."""
     tour_actions._LOOK, tour_actions._PRESS = 0.02, 0.0
     tour_actions.TourActions._is_time = lambda tour: tour._place < 0  # type: ignore[method-assign]
-    app = stage(until=BEGIN + _FIRST - 1, ticks=_FIRST, pane=None, touring=True)
+    tour = Tour(START + BEGIN)
+    app = stage(until=BEGIN + _FIRST - 1, ticks=int(BEGIN) + _FIRST, pane=None, tour=tour)
     taken = []
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)

@@ -6,12 +6,16 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from probes.source import Source
 from tui.commands._options import scope_of
 from tui.commands._run import UsageError
 from tui.config import settings
 from tui.output.scope import Scope
+
+if TYPE_CHECKING:
+    from tui.screen.tour import Tour
 
 
 def show(
@@ -21,9 +25,11 @@ def show(
     *others: Source,
     connect: Callable[[], Awaitable[None]] | None = None,
     scope: Scope | None = None,
-    touring: bool = False,
+    tour: Tour | None = None,
 ) -> int:
-    """Show the screen; return the exit status. scope: with the names of this host."""
+    """Show the screen; return the exit status. scope: with the names of this host.
+
+    tour: the demo's, if it is on."""
     look = _look(arguments)
     from tui.config import theme  # Textual costs 0.2 s: nothing but the screen imports it
     from tui.screen import app
@@ -40,7 +46,7 @@ def show(
             settled=settled,
             memory=arguments.memory,
             scope=scope or scope_of(arguments),
-            touring=touring,
+            tour=tour,
         )
     except theme.ThemeError as wrong:
         raise UsageError(str(wrong)) from None

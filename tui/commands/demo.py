@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from probes.sources.demo.source import Demo, SecondAtOnce
+from probes.sources.demo.source import START, Demo, SecondAtOnce
 from tui.commands import _options
 from tui.commands._help import SHOWN
 from tui.commands._screen import need_terminal, show
@@ -16,6 +16,7 @@ ORDER = 85
 EXAMPLES = {
     "ebpftop demo": "an XDP program drops a third of what eth1 receives",
     "ebpftop demo --tour": "the same, with chapters that say what to see",
+    "ebpftop demo --tour --speed 2": "twice as fast",
     "ebpftop demo --seed 7": "other numbers, the same ones each time",
 }
 STATUSES = SHOWN
@@ -28,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tour",
         action="store_true",
-        help="chapters that press the keys for you and say what to see; n goes on, N goes back",
+        help="chapters that press the keys for you and say what to see; n goes on, p goes back",
+    )
+    parser.add_argument(
+        "--speed",
+        type=_options.speed,
+        default=1.0,
+        help="seconds of the incident in one second (default 1); in the tour + and - change it",
     )
     _options.scope_options(parser)
     _options.screen_options(parser)
@@ -37,12 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from tui.screen import tour
+    from tui.screen.tour import BEGIN, Tour
 
     need_terminal("the demo has no other output")
     settled = settings.load(settings.path())
     interval = arguments.interval or settled.interval or 1.0
-    begin = tour.BEGIN if arguments.tour else 0.0
-    pace = asyncio.sleep if arguments.tour else SecondAtOnce()
-    demo = Demo(seed=arguments.seed, interval=interval, begin=begin, pace=pace)
-    return show(demo, arguments, settled, touring=arguments.tour)
+    tour = Tour(START + BEGIN, arguments.speed)
+    demo = Demo(
+        seed=arguments.seed,
+        interval=interval,
+        history=BEGIN if arguments.tour else 0.0,
+        pace=asyncio.sleep if arguments.tour else SecondAtOnce(),
+        speed=lambda: tour.speed,
+    )
+    return show(demo, arguments, settled, tour=tour if arguments.tour else None)

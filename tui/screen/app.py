@@ -39,6 +39,7 @@ from tui.screen.renderer import Renderer
 from tui.screen.scoped import begin_within
 from tui.screen.settled import either, first_place, first_sorts
 from tui.screen.time_control import time_control
+from tui.screen.tour import Tour
 from tui.screen.troubles import Troubles
 from tui.session import own_usage
 from tui.session.control import Severity
@@ -66,7 +67,7 @@ class Monitor(TerminalApp):
     settled: the user's settings; parameters override them. cpu_seconds, memory: what ebpftop has
     used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at most two updates a
     second. limit: the bound on memory, in bytes. scope: what the panes are filtered by at first.
-    touring: whether the demo's tour is on.
+    tour: the demo's, if it is on.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -91,9 +92,9 @@ class Monitor(TerminalApp):
         memory: Callable[[], int] = own_usage.memory,
         limit: int | None = None,
         scope: Scope = EVERYTHING,
-        touring: bool = False,
+        tour: Tour | None = None,
     ) -> None:
-        self.touring = touring
+        self.tour = tour
         self.settled = settled = settled or Settings()
         self.problems = list(settled.problems)
         slow = either(slow_link, settled.slow_link, usual=False)
@@ -367,7 +368,7 @@ def run(
     settled: Settings | None = None,
     memory: int | None = None,
     scope: Scope = EVERYTHING,
-    touring: bool = False,
+    tour: Tour | None = None,
 ) -> int:
     """Show the source until the user leaves; then close it. Return the exit status.
 
@@ -379,7 +380,7 @@ def run(
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
-        settled=settled or Settings(), limit=memory, scope=scope, touring=touring,
+        settled=settled or Settings(), limit=memory, scope=scope, tour=tour,
     )  # fmt: skip
     app.session.join(others)
 

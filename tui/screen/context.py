@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tui.screen.navigation import Navigation
     from tui.screen.place import Place
     from tui.screen.time_control import TimeControl
+    from tui.screen.tour import Tour
     from tui.session.control import Severity
     from tui.session.session import Session
     from tui.table.fields import Field, TableRow
@@ -33,8 +34,8 @@ class Context(Protocol):
     """The parts of the screen that an action may touch.
 
     session: hosts, collector, the live view, the view on the screen. place: pane, mode, the opened
-    record; navigation changes it. time: live or recorded. fields: columns by pane. touring: the
-    demo's tour is on.
+    record; navigation changes it. time: live or recorded. fields: columns by pane. tour: the
+    demo's, if it is on.
     """
 
     session: Session
@@ -47,7 +48,7 @@ class Context(Protocol):
     keymap: Keymap
     settled: Settings
     fields: Mapping[str, Sequence[Field]]
-    touring: bool
+    tour: Tour | None
 
     # What is on the screen
 

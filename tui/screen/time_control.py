@@ -144,14 +144,19 @@ class LiveTime:
         if self.enter_past():
             self.go(self.at + moments)
 
-    def change_speed(self, _step: int, /) -> bool:
-        return False
+    def change_speed(self, step: int, /) -> bool:
+        tour = self._screen.tour
+        if tour is not None:
+            tour.change_speed(step)
+            self._screen.repaint()
+        return tour is not None
 
     def refuses(self, _what: str, /) -> bool:
         return False
 
     def marks(self) -> Sequence[Bookmark]:
-        return self._marks.of(self._timeline)
+        tour, marks = self._screen.tour, self._marks.of(self._timeline)
+        return marks if tour is None else (*marks, *tour.marks(self._timeline))
 
     def lines(self, width: int, height: int) -> list[Line]:
         if not self._screen.session.frozen:

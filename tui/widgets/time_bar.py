@@ -9,8 +9,9 @@ from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
-"""Kind of a mark -> its letter and role; of several in one cell the last of these."""
-_LEGEND = " D drops F fails A attach "
+"""Kind of a mark -> its letter and role; of several in one cell the last of these. A digit, a
+chapter of the tour, is shown as it is, over the others."""
+_LEGEND, _CHAPTERS = " D drops F fails A attach ", "1-9 chapters "
 _MIN_WIDTH_FOR_LEGEND = 100
 
 
@@ -23,7 +24,9 @@ def time_bar(
     here, but forgotten since: a frozen screen shows its moment for longer than a tape keeps it.
     """
     begin, end = f" {clock(moments[0].wall)} ", f" {clock(moments[-1].wall)} "
-    legend = _LEGEND if width >= _MIN_WIDTH_FOR_LEGEND else ""
+    letters = _LETTERS | {m.kind: (m.kind, "accent") for m in marks if m.kind.isdigit()}
+    legend = _LEGEND + (_CHAPTERS if len(letters) > len(_LETTERS) else "")
+    legend = legend if width >= _MIN_WIDTH_FOR_LEGEND else ""
     room = max(width - len(begin) - len(end) - len(legend), 1)
     count = len(moments)
 
@@ -35,7 +38,7 @@ def time_bar(
         here = moments[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
         lost = any(m.drops >= LEAST or m.failures >= LEAST for m in here)
         cells.append(("=", "warn") if lost else ("-", "muted"))
-    for kind, span in _LETTERS.items():
+    for kind, span in letters.items():
         for mark in marks:
             if mark.kind == kind:
                 cells[place(mark.number)] = span

@@ -62,8 +62,9 @@ class Demo:
     """A `Source` that plays the incident.
 
     seed: of the noise. interval: seconds of virtual time between two samples. hooks: what is
-    played. begin: virtual time of the first sample. pace: waits for the given seconds; another than
-    `asyncio.sleep` makes virtual time go as fast as it is asked for.
+    played. begin: virtual time of the first sample; history: seconds from there on that are played
+    at once. pace: waits for the given seconds; another than `asyncio.sleep` makes virtual time go
+    as fast as it is asked for. speed: returns how many virtual seconds pass in one.
     """
 
     def __init__(
@@ -73,20 +74,22 @@ class Demo:
         hooks: Mapping[str, Hook] | None = None,
         *,
         begin: float = 0.0,
+        history: float = 0.0,
         pace: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        speed: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.host = Host("web1", KERNEL, demo=True)
         self.interval = interval
         self._hooks = catalogue() if hooks is None else hooks
-        self._begin = begin
-        self._pace = pace
+        self._begin, self._live = begin, begin + history
+        self._pace, self._speed = pace, speed
         self._script = scenario.Script(seed)
         self._statuses: dict[HookId, Status] = {}
         self._since: dict[HookId, float] = {}
         self._epochs: dict[HookId, int] = {}
         self._rules = PlayedRules(self._script)
         self._now = begin
-        self._started = time.monotonic()
+        self._started = None if history else time.monotonic()
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
@@ -116,8 +119,19 @@ class Demo:
             self._go_on(now)
             yield tuple(self.sample(id, now) for id in self._standing(hook))
             interval = self.interval
-            await self._pace(next_tick(self._started, interval))
+            await self._pace(self._until_next(now, interval))
             now += interval
+
+    def _until_next(self, now: float, interval: float) -> float:
+        """Return the seconds to wait before the next sample.
+
+        All hooks tick together from when the first of them has played its history.
+        """
+        if now + interval <= self._live:
+            return 0.0
+        if self._started is None:
+            self._started = time.monotonic()
+        return next_tick(self._started, interval / self._speed())
 
     def _go_on(self, now: float) -> None:
         """Go on to that moment; a rule that is set on the way applies from then on."""

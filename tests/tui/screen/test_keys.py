@@ -11,8 +11,8 @@ from tui.terminal.key_names import named, people
 
 
 def test_no_key_means_two_things() -> None:
-    """Neither as it is nor by its id."""
-    every = [k for key in KEYS for k in key.keys.split(",")]
+    """Neither as it is nor by its id; but for p, which goes back in the tour (test_tour)."""
+    every = [k for key in KEYS for k in key.keys.split(",") if (key.id, k) != ("tour.back", "p")]
     assert len(every) == len(set(every))
     assert len({k.id for k in KEYS}) == len(KEYS)
     assert not {"ctrl+a", "ctrl+b"} & set(every), "screen's and tmux's"

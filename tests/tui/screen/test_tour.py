@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from probes.sources.demo.source import Demo
+from probes.sources.demo.source import START, Demo
 from tests.support.stage import playing, settle, text
 from tui.screen.actions import tour as actions
 from tui.screen.app import Monitor
 from tui.screen.keymap import KEYS
-from tui.screen.tour import BEGIN, CHAPTERS
+from tui.screen.tour import BEGIN, CHAPTERS, SPEEDS, Tour
 
 FAST = 0.01
 PLACES = {
@@ -27,6 +27,7 @@ PLACES = {
     "What is slow": ("rtt", "detail", False),
     "Back in time": ("overview", "pane", True),
     "Now you": ("overview", "pane", False),
+    "The end": ("overview", "pane", False),
 }
 """Where each chapter leads: pane, mode, and whether the screen is frozen."""
 
@@ -40,11 +41,15 @@ async def _tour(
     monkeypatch.setattr(actions, "_PRESS", FAST)
     if not by_clock:
         monkeypatch.setattr(actions.TourActions, "_is_time", lambda tour: tour._place < 0)
-    app = Monitor(Demo(begin=BEGIN, pace=lambda _: asyncio.sleep(FAST)), touring=True)
+    app = Monitor(_demo(), tour=Tour(START + BEGIN))
     async with app.run_test(size=size) as pilot:
         await _until(lambda: _shown(app).startswith(" Tour 1/"))
         yield app, pilot
         app.exit()
+
+
+def _demo() -> Demo:
+    return Demo(history=BEGIN, pace=lambda seconds: asyncio.sleep(min(seconds, FAST)))
 
 
 async def _until(holds: Any) -> None:
@@ -72,9 +77,59 @@ async def test_each_chapter_leads_where_it_says(monkeypatch: pytest.MonkeyPatch)
             assert chapter.says.split()[0] in _shown(app)
             if number < len(CHAPTERS):
                 await pilot.press("n")
-        await pilot.press("N")
-        await _until(lambda: _place(app) == PLACES["Back in time"])
-        assert "held, n goes on" in _shown(app)
+        assert "sudo ebpftop findings" in _shown(app)
+        for key, title in (("N", "Now you"), ("p", "Back in time")):
+            await pilot.press(key)
+            await _until(lambda title=title: _place(app) == PLACES[title])
+            assert f" {title} " in _shown(app)
+            assert "held, n goes on" in _shown(app)
+
+
+async def test_chapters_are_marks_of_the_time_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And { goes to them, as to others."""
+    async with _tour(monkeypatch, by_clock=True) as (app, pilot):
+        await _until(lambda: "Tour 3/" in _shown(app))
+        await pilot.press("3", "space")
+        bar = app.renderer._lines_above()[-1].spans
+        assert [text for text, role in bar if role == "accent"][:3] == ["1", "2", "3"]
+        assert "1-9 chapters" in bar[-1][0]
+        while "chapter 2, Something is wrong" not in _shown(app):
+            await pilot.press("{")
+        assert app.session.view.wall == START + BEGIN + CHAPTERS[1].at
+
+
+async def test_its_speed_is_that_of_the_demo_and_does_not_hold_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with _tour(monkeypatch) as (app, pilot):
+        tour = app.tour
+        assert tour is not None
+        for speed in SPEEDS[2:]:
+            await pilot.press("+")
+            assert tour.speed == speed
+            assert f"n next  {speed:g}x" in _shown(app)
+        await pilot.press("+", *"-" * 5)
+        assert tour.speed == SPEEDS[0]
+        assert app.session.source.interval == 1.0
+
+
+async def test_p_is_a_preset_s_key_without_a_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with playing() as (app, pilot):
+        await pilot.press("p")
+        assert app.place.mode == "menu"
+    async with _tour(monkeypatch) as (app, pilot):
+        await pilot.press("p")
+        assert app.place.mode == "pane"
+        assert any(c.title.startswith("Preset: ") for c in app.commands())
+
+
+async def test_it_begins_with_what_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is usual is known at its first moment, and every hook is read at the same ones."""
+    async with _tour(monkeypatch) as (app, _):
+        live = app.session.live
+        await _until(lambda: live.wall - START >= BEGIN)
+        assert not live.learning({"interfaces", "drops", "tcp-connect"})
+        assert len(set(live.history.ticks.values())) <= 2
 
 
 async def test_it_goes_on_by_the_demo_s_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +163,7 @@ async def test_a_small_screen_keeps_its_table(
     monkeypatch: pytest.MonkeyPatch, height: int, lines: int
 ) -> None:
     monkeypatch.setattr(actions, "_LOOK", FAST)
-    app = Monitor(Demo(begin=BEGIN), touring=True)
+    app = Monitor(_demo(), tour=Tour(START + BEGIN))
     async with app.run_test(size=(80, height)) as pilot:
         await asyncio.sleep(20 * FAST)
         await pilot.pause()

@@ -1,4 +1,4 @@
-"""The interval of reading, or the speed of playing a recording."""
+"""The interval of reading, or the speed of playing a recording or the tour."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class PaceActions(Actions):
     order = 100
     keys = (
         Key(
-            "slower", "plus", "+", "step", "", "a longer interval; a recording: faster",
+            "slower", "plus", "+", "step", "", "a longer interval; a recording, the tour: faster",
             "View", given=1,
         ),
         Key(
-            "faster", "minus", "-", "step", "", "a shorter interval; a recording: slower",
+            "faster", "minus", "-", "step", "", "a shorter interval; a recording, the tour: slower",
             "View", given=-1,
         ),
     )  # fmt: skip

@@ -35,6 +35,10 @@ class PresetActions(Actions):
         super().__init__(screen)
         self._mine = dict(screen.settled.presets)
 
+    def offers(self, action: str, /) -> bool:
+        """In the tour `p` goes back, as in presenters' programs; presets are in the palette."""
+        return action != "choose" or self.screen.tour is None
+
     @property
     def _presets(self) -> tuple[Preset, ...]:
         """Return our presets, then the user's; one of the same name replaces ours."""

@@ -1,6 +1,7 @@
 """The tour of the demo: chapters press keys by themselves, and say above the pane what to see.
 
-Any key but the tour's own holds it, so that a presenter can look around; `n` goes on.
+Any key but the tour's own and its speed's holds it, so that a presenter can look around; `n` goes
+on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from probes.units import percent
 from tui.screen.context import Actions, Context
 from tui.screen.key import Key
 from tui.screen.tour import CHAPTERS, STAYS, Chapter
-from tui.table.lines import Line, Span, line, wrap
+from tui.table.lines import Line, Span, line, width_of, wrap
 
 _LOOK = 0.25
 """Seconds between two looks at the demo's clock."""
@@ -23,6 +24,8 @@ _LATELY = 10.0
 """Seconds that vital signs look back; only their last value is told."""
 _MOST_BACK = 4
 """Things that may lie over a pane: a detail, an inner pane, a menu, a frozen moment."""
+_GOES_ON = ("n", "p", "N", "shift+n", "plus", "minus")
+"""Keys that do not hold it."""
 _MIN_LINES, _MIN_FOR_ALL = 12, 18
 """Lines of a screen from which the caption has one line, and all that it needs."""
 
@@ -33,27 +36,28 @@ class TourActions(Actions):
     order = 105
     keys = (
         Key("tour.next", "n", "n", "step", "", "tour: the next chapter", "Tour", given=1),
-        Key("tour.back", "N,shift+n", "N", "step", "", "tour: the one before", "Tour", given=-1),
+        Key(
+            "tour.back", "p,N,shift+n", "p N", "step", "", "tour: the one before", "Tour", given=-1
+        ),
     )
 
     def __init__(self, screen: Context) -> None:
         super().__init__(screen)
         self._place, self._pressed = -1, 0
         self._held = False
-        self._began: float | None = None
         self._came = 0.0
         self._turn = 0
         self._before: float | None = None
         self._now: float | None = None
 
     def offers(self, _action: str, /) -> bool:
-        return self.screen.touring
+        return self.screen.tour is not None
 
     def why_not(self, _action: str, /) -> str:
         return "there is no tour: ebpftop demo --tour"
 
     def begin(self) -> None:
-        if self.screen.touring:
+        if self.screen.tour is not None:
             self.screen.start(self._guide())
 
     def step(self, step: int) -> None:
@@ -64,7 +68,7 @@ class TourActions(Actions):
 
     def key_pressed(self, key: str, when: float) -> None:
         del when
-        if self.screen.touring and key not in ("n", "N", "shift+n"):
+        if self.screen.tour is not None and key not in _GOES_ON:
             self._held = True
 
     async def _guide(self) -> None:
@@ -85,15 +89,13 @@ class TourActions(Actions):
 
     @property
     def _elapsed(self) -> float:
-        """Seconds of the demo since the tour began."""
-        wall = self.screen.session.live.wall
-        if self._began is None and wall:
-            self._began = wall
-        return wall - (self._began or wall)
+        """Return the seconds of the demo since the tour began, negative before."""
+        tour = self.screen.tour
+        return -1.0 if tour is None else tour.elapsed(self.screen.session.live.wall)
 
     def _is_time(self) -> bool:
         elapsed, following = self._elapsed, self._place + 1
-        if self._began is None or self._held or following == len(CHAPTERS):
+        if elapsed < 0 or self._held or following == len(CHAPTERS):
             return False
         if self._place < 0:
             return True
@@ -138,11 +140,12 @@ class TourActions(Actions):
 
     def host_lines(self) -> Sequence[Line]:
         height = self.screen.size.height
-        if not self.screen.touring or self._place < 0 or height < _MIN_LINES:
+        if self.screen.tour is None or self._place < 0 or height < _MIN_LINES:
             return ()
         chapter = CHAPTERS[self._place]
         says = [line((f" {row}", "")) for row in wrap(chapter.says, self.screen.size.width - 2)]
-        lines = [self._head(chapter), *(says if height >= _MIN_FOR_ALL else ())]
+        lines = [self._head(chapter)]
+        lines += [*says, *_card(chapter)] if height >= _MIN_FOR_ALL else []
         return (*lines, *self._answer()) if self.screen.session.live.dropping else lines
 
     def _answer(self) -> Sequence[Line]:
@@ -150,7 +153,9 @@ class TourActions(Actions):
         if self._before is None or self._now is None:
             return ()
         before, now = (percent(share * 100) for share in (self._before, self._now))
-        said = f" {before} of packets were dropped before the rule; now {now}, beside its own"
+        said = (
+            f" {before} of packets were dropped before the rule, now {now} and what the rule drops"
+        )
         return (line((said, "accent")),)
 
     def _head(self, chapter: Chapter) -> Line:
@@ -162,5 +167,18 @@ class TourActions(Actions):
         for at, word in keys:
             caps.append((f"[{shown(word)}]", "header" if at < self._pressed else "muted"))
             caps.append((" ", ""))
-        going = "held, n goes on" if self._held else "n next"
-        return line((number, "accent"), (f"{chapter.title}  ", ""), *caps, (f" {going}", "muted"))
+        return line((number, "accent"), (f"{chapter.title}  ", ""), *caps, (self._going(), "muted"))
+
+    def _going(self) -> str:
+        """Return how to go on, and how fast it goes."""
+        tour = self.screen.tour
+        ways = "held, n goes on" if self._held else "n next"
+        if self._place == len(CHAPTERS) - 1:
+            ways = "p back"
+        return f" {ways}" if tour is None or tour.speed == 1 else f" {ways}  {tour.speed:g}x"
+
+
+def _card(chapter: Chapter) -> list[Line]:
+    """Return the commands of a chapter in two columns."""
+    wide = max((width_of(command) for command, _ in chapter.card), default=0)
+    return [line((f"   {c:{wide}}  ", "accent"), (does, "")) for c, does in chapter.card]
