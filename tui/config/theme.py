@@ -16,6 +16,7 @@ from rich.style import Style
 
 from probes.units import no_such
 from tui.config import settings, toml
+from tui.config.contrast import readable
 
 ROLES = (
     "background",
@@ -78,8 +79,15 @@ class Theme:
             return style
         base = self._roles[ground]
         if base.bgcolor is None or (role in ("bad", "warn") and not self.native):
-            return style + Style(bgcolor=base.bgcolor, reverse=base.reverse)
+            return _readable(style, base) + Style(bgcolor=base.bgcolor, reverse=base.reverse)
         return bare + base + Style(bold=style.bold, underline=style.underline)
+
+
+def _readable(style: Style, base: Style) -> Style:
+    """Return the style with a colour that can be read on the ground of another one."""
+    if style.color is None or base.color is None or base.bgcolor is None:
+        return style
+    return style + Style(color=readable(style.color, base.bgcolor, base.color))
 
 
 def folder() -> Path:

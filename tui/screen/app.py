@@ -141,7 +141,7 @@ class Monitor(TerminalApp):
     # Starting, and watching
 
     async def on_mount(self) -> None:
-        self.appearance.wear(self.appearance.look)
+        self.appearance.begin()
         self.lay_out()
         for problem in self.problems:
             self.toast(problem, "warning")

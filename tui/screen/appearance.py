@@ -10,7 +10,8 @@ from tui.config.settings import Settings
 from tui.config.theme import Theme
 from tui.terminal.app_base import TerminalApp
 
-_DARK, _LIGHT = "dark", "light"
+_FEW = {"dark": "sixteen", "light": "sixteen-light"}
+"""Themes where nobody has chosen one: the same for a terminal of sixteen colours."""
 
 
 class Appearance:
@@ -33,14 +34,23 @@ class Appearance:
         self.usual = theme.default_name()
         self._app, self._repaint = app, repaint
         app.use_fewer_colours(slow)
-        if not chosen and self.usual == _DARK:
+        self._free = not chosen and self.usual in _FEW
+        if self._free:
             app.ask_background(self._suit)
 
+    def begin(self) -> None:
+        """Apply the first theme: one of few colours, where nobody has named any and more would not
+        be told apart."""
+        if self._free and self._app.has_few_colours:
+            self.usual = _FEW[self.usual]
+            self.look = theme.load(self.usual)
+        self.wear(self.look)
+
     def _suit(self, light: bool) -> None:
-        """Take the light theme on a light background, unless another was chosen meanwhile."""
+        """Take a light theme on a light background, unless another was chosen meanwhile."""
         if light and self.look.name == self.usual:
-            self.wear(theme.load(_LIGHT))
-            self.usual = _LIGHT
+            self.usual = _FEW["light"] if self.usual == _FEW["dark"] else "light"
+            self.wear(theme.load(self.usual))
             self._repaint()
 
     def wear(self, look: Theme) -> None:

@@ -180,6 +180,11 @@ class TerminalApp(App[None]):
         few = fewer and self._colours is ColorSystem.TRUECOLOR
         self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
 
+    @property
+    def has_few_colours(self) -> bool:
+        """Return whether there is a terminal, and it shows no more than sixteen colours."""
+        return self._own_driver is not None and self._colours is ColorSystem.STANDARD
+
     def on_driver_signal_resume(self) -> None:
         """Redraw on return from the shell, which has drawn over us."""
         self.redraw()

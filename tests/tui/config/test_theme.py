@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.color import ColorSystem
 
 from tui.config import theme
+from tui.config.contrast import contrast
 
 GOOD = (theme.folder() / "dark.toml").read_text()
 
@@ -22,7 +24,16 @@ def test_every_theme_has_every_role(name: str) -> None:
 
 def test_the_promised_themes_are_there() -> None:
     """Dark, light, colour-blind safe, few colours, none."""
-    promised = {"dark", "light", "sixteen", "deuteranopia", "tritanopia", "high-contrast", "mono"}
+    promised = {
+        "dark",
+        "light",
+        "sixteen",
+        "sixteen-light",
+        "deuteranopia",
+        "tritanopia",
+        "high-contrast",
+        "mono",
+    }
     assert promised <= set(theme.names())
 
 
@@ -47,6 +58,23 @@ def test_text_can_be_read(name: str, role: str) -> None:
     assert style.bgcolor is not None
     light, dark = sorted((_luminance(style.color), _luminance(style.bgcolor)), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "deuteranopia", "tritanopia", "high-contrast"])
+@pytest.mark.parametrize(("system", "least"), [("TRUECOLOR", 4.5), ("EIGHT_BIT", 3.0)])
+def test_what_is_wrong_can_be_read_on_any_ground(name: str, system: str, least: float) -> None:
+    """On the selected row and in a banner, too; with 256 colours it is bold at least."""
+    look = theme.load(name)
+    for role in ("foreground", "warn", "bad"):
+        for ground in ("selection", "banner"):
+            style = look.style(role, ground)
+            assert style.color is not None
+            assert style.bgcolor is not None
+            text, behind = (
+                c.downgrade(ColorSystem[system]).get_truecolor()
+                for c in (style.color, style.bgcolor)
+            )
+            assert contrast(text, behind) >= least, (role, ground)
 
 
 def _luminance(colour: object) -> float:

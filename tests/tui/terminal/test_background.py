@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,20 @@ def test_a_light_terminal_gets_the_light_theme(tmp_path: Path) -> None:
         child.until(lambda: _has("light", child.output))
         child.type(b"q")
         assert child.leave() == 0
+
+
+def test_a_terminal_of_sixteen_colours_gets_a_theme_for_it(tmp_path: Path) -> None:
+    """A light one another than a dark one: yellow on white is not to be read."""
+    for answer, warn in ((DARK, b"33"), (LIGHT, b"35")):
+        with terminal(DEMO.format(""), tmp_path, TERM="xterm", COLORTERM="") as child:
+            child.read_until(ASK.encode())
+            child.type(answer.encode())
+            child.until(
+                lambda warn=warn: re.search(rb"\x1b\[(0;)?%s(;49)?m[^\x1b]*~" % warn, child.output)
+            )
+            assert b"38;2;" not in child.output
+            child.type(b"q")
+            assert child.leave() == 0
 
 
 def test_a_dark_one_and_one_that_does_not_answer_keep_the_dark_theme(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""What is painted can be read, in every theme: WCAG's contrast of each text with its ground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.color import Color
+from rich.style import Style
+
+from tests.support.stage import playing, settle
+from tui.config import theme
+
+XTERM = (
+    "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5"
+    " 7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff ffffff"
+).split()
+"""Of those colours that a terminal chooses itself, what xterm has chosen."""
+GRAPHS = "─▁▂▃▄▅▆▇█▌▖▗▘▙▚▛▜▝▞▟░▒▓│┤┼▸▲·=-#"
+"""What is no text."""
+WALK = (
+    *(
+        "1",
+        "2",
+        "enter",
+        "end",
+        "escape",
+        "t",
+        "D",
+        "escape",
+        "escape",
+        "3",
+        "4",
+        "enter",
+        "escape",
+    ),
+    *("5", "enter", "escape", "6", "enter", "escape", "7", "enter", "escape", "8", "1", "i"),
+    *("escape", "?", "escape", ":", "escape", "/", "e", "t", "h", "escape", "s", "escape", "T"),
+    *("escape", "f2", "escape", "p", "escape", "space", "[", "space", "J", "x", "escape", "Z"),
+    *("6", "d", "a", "2", "end", "w", "escape", "2", "down", "t", "D", "enter"),
+)
+"""Panes, details, menus, prompts, a frozen screen, a hint, toasts, a question."""
+WITH_COLOURS = [name for name in theme.names() if name != "mono"]
+
+
+def _luminance(rgb: str) -> float:
+    parts = [int(rgb[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _hex(colour: Color | None, usual: str) -> str:
+    if colour is None or colour.is_default:
+        return usual
+    if colour.triplet is None:
+        return XTERM[colour.number or 0]
+    return colour.triplet.hex[1:]
+
+
+def contrast(style: Style, look: theme.Theme) -> float:
+    """Of a style, on a terminal as dark as the theme wants it."""
+    light = "light" in look.name
+    pair = [
+        _hex(style.color, "000000" if light else "e5e5e5"),
+        _hex(style.bgcolor, "ffffff" if light else "000000"),
+    ]
+    low, high = sorted(map(_luminance, pair))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _least(style: Style, text: str) -> float:
+    """What WCAG asks: 4.5 of text; 3 of graphs, and here of the terminal's own grey for notes."""
+    grey = style.color is not None and style.color.name == "bright_black"
+    return 3.0 if grey or set(text) <= set(GRAPHS + " ") else 4.5
+
+
+def _painted(app: Any) -> Iterator[tuple[Style, str]]:
+    """Texts and their styles; a blank has no colour."""
+    for strip in app.screen._compositor.render_strips(app.size):
+        for segment in strip:
+            if segment.text.strip() and segment.style is not None:
+                yield segment.style, segment.text
+
+
+@pytest.mark.parametrize("name", WITH_COLOURS)
+async def test_everything_that_is_painted_can_be_read(name: str) -> None:
+    look, found = theme.load(name), dict[tuple[float, str], str]()
+    async with playing(pane="overview", size=(120, 40), theme_name=name, ticks=49) as (app, pilot):
+        for at, key in enumerate(WALK):
+            await pilot.press(key)
+            await settle(pilot)
+            for style, text in _painted(app):
+                if (seen := contrast(style, look)) < _least(style, text):
+                    keys = " ".join(WALK[: at + 1][-3:])
+                    found.setdefault((round(seen, 1), str(style)), f"{text!r} after {keys}")
+    assert not found
