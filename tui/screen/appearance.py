@@ -39,8 +39,7 @@ class Appearance:
             app.ask_background(self._suit)
 
     def begin(self) -> None:
-        """Apply the first theme: one of few colours, where nobody has named any and more would not
-        be told apart."""
+        """Apply the first theme: one of sixteen colours if there are no more and none was named."""
         if self._free and self._app.has_few_colours:
             self.usual = _FEW[self.usual]
             self.look = theme.load(self.usual)

@@ -12,10 +12,15 @@ from rich.style import Style
 from tests.support.stage import playing, settle
 from tui.config import theme
 
-XTERM = (
-    "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5"
-    " 7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff ffffff"
-).split()
+XTERM = {
+    n: f"{rgb:06x}"
+    for n, rgb in enumerate(
+        (
+            *(0x000000, 0xCD0000, 0x00CD00, 0xCDCD00, 0x0000EE, 0xCD00CD, 0x00CDCD, 0xE5E5E5),
+            *(0x7F7F7F, 0xFF0000, 0x00FF00, 0xFFFF00, 0x5C5CFF, 0xFF00FF, 0x00FFFF, 0xFFFFFF),
+        )
+    )
+}
 """Of those colours that a terminal chooses itself, what xterm has chosen."""
 GRAPHS = "─▁▂▃▄▅▆▇█▌▖▗▘▙▚▛▜▝▞▟░▒▓│┤┼▸▲·=-#"
 """What is no text."""
