@@ -13,12 +13,22 @@ from probes.model import Enforced, Hook, HookId, ProcessFacts, Sample, Status
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Host of the numbers. privilege: what more of it would give, in a sentence, or ""."""
+    """Host of the numbers. privilege: what more of it would give, in a sentence, or "".
+
+    netns: the network namespace that it is looked at from, if that is not the host's own; "".
+    """
 
     name: str
     kernel: str
     privilege: str = ""
     demo: bool = False
+    netns: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, and where it is looked at from."""
+        where = self.netns if self.netns.startswith("netns of ") else f"netns {self.netns}"
+        return f"{self.name} ({where})" if self.netns else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Tracepoint(Point):
 
 def tracepoint_id(category: str, name: str) -> int:
     """Return a tracepoint's number from tracefs. Raises Unsupported or Denied, with a remedy."""
-    for root in tracefs.ROOTS:
+    for root in tracefs.roots():
         try:
             return int((root / "events" / category / name / "id").read_text())
         except FileNotFoundError:
@@ -91,7 +91,7 @@ def tracepoint_id(category: str, name: str) -> int:
                 errno=errno.EACCES,
                 remedy="Run as root, or grant CAP_DAC_READ_SEARCH.",
             ) from None
-    if not any((root / "events").is_dir() for root in tracefs.ROOTS):
+    if not any((root / "events").is_dir() for root in tracefs.roots()):
         raise Unsupported(
             "tracefs is not mounted",
             errno=errno.ENOENT,

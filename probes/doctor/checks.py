@@ -160,7 +160,7 @@ def _names() -> Fact:
 
 
 def _tracefs() -> Fact:
-    for root in tracefs.ROOTS:
+    for root in tracefs.roots():
         try:
             if (root / "events").is_dir():
                 return Fact("tracefs", "readable", True)

@@ -13,11 +13,13 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from time import monotonic, thread_time
 
 from probes.errors import Unsupported, short
 from probes.kernel import procfs
+from probes.kernel.outer_mounts import outer_mounts
 
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
@@ -32,9 +34,10 @@ _MOST_KEPT = 1 << 14
 def root() -> Path | None:
     """Return where cgroup v2 is mounted; in a container that is the container's own root.
 
-    A mount is listed also where another one hides it.
+    A mount is listed also where another one hides it. Where it is mounted only outside, as for a
+    command of `ip netns exec`, the path goes through another process's root.
     """
-    for place in procfs.mounts("cgroup2"):
+    for place in chain(procfs.mounts("cgroup2"), outer_mounts("cgroup2")):
         if os.access(place / "cgroup.procs", os.F_OK):
             return place
     return None
@@ -116,7 +119,9 @@ def _by_handle(top: Path, id: int) -> str | None:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
         try:
-            return below(top, os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115
+            # Both as the kernel writes them: without the process through whose root we look.
+            there = [os.readlink(f"/proc/self/fd/{n}") for n in (mount, fd)]  # noqa: PTH115
+            return below(Path(there[0]), there[1])
         finally:
             os.close(fd)
     finally:

@@ -103,6 +103,15 @@ def of_process(pid: int) -> int:
         return 0
 
 
+def of_host() -> int:
+    """Return the inode of the host's: that of process 1, where it is hidden of an ancestor's.
+
+    Raises OSError where there is no /proc.
+    """
+    there = (of_process(pid) for pid in procfs.eldest())
+    return next(filter(None, there), 0) or procfs.netns()
+
+
 def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     """Return what `ask` gives in a process's network namespace, from a thread that enters it.
 
@@ -154,12 +163,29 @@ def _enter(pid: int, namespace: int) -> None:
     try:
         if os.fstat(fd).st_ino != namespace:
             raise Gone(f"process {pid} has moved to another network namespace")
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(fd, _CLONE_NEWNET):
-            errno = ctypes.get_errno()
-            raise Denied(f"network namespace {namespace}: {os.strerror(errno)}", errno=errno)
+        _set(fd)
+    except OSError as e:
+        raise Denied(f"network namespace {namespace}: {e.strerror}", errno=e.errno or 0) from e
     finally:
         os.close(fd)
+
+
+def enter(file: str) -> None:
+    """Move this thread, and what it starts from now on, into the network namespace of a file.
+
+    Raises OSError: EPERM without CAP_SYS_ADMIN, EINVAL for another file. setns(2).
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _set(fd)
+    finally:
+        os.close(fd)
+
+
+def _set(fd: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET):
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
 
 
 def _named() -> set[int]:

@@ -235,6 +235,18 @@ def parent(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
+_MOST_ANCESTORS = 64
+
+
+def eldest() -> list[int]:
+    """Return process 1 and this process's ancestors, the oldest first."""
+    found, pid = list[int](), os.getppid()
+    while pid > 1 and len(found) < _MOST_ANCESTORS:
+        found.append(pid)
+        pid = parent(pid)
+    return [1, *reversed(found)]
+
+
 def netns() -> int:
     """Return the inode of this thread's network namespace, without which ifindexes mean nothing."""
     return Path("/proc/thread-self/ns/net").stat().st_ino

@@ -5,16 +5,19 @@ BTF, where there is one, tells this too, and for less privilege; this is for ker
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from probes.errors import short
+from probes.kernel.outer_mounts import outer_roots
 from probes.kernel.remembered import remembered
 
 ROOTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+
 _FIELD = re.compile(r"field:[^;]*?(\w+)(\[[^;]*)?;\s*offset:(\d+);\s*size:(\d+);")
 _DECLARED = re.compile(
     r"field:([^;]*?)(\w+)(\[[^;]*\])?;\s*offset:(\d+);\s*size:(\d+);\s*signed:([01]);"
@@ -22,6 +25,13 @@ _DECLARED = re.compile(
 _SYMBOL = re.compile(r'\{ (0x[0-9a-f]+|\d+), "(\w+)" \}')
 _INTEGERS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 _PREFIX = "trace_event_raw_"
+
+
+def roots() -> Iterator[Path]:
+    """Yield the places where it may be mounted: here, else for the processes that started us."""
+    yield from ROOTS
+    if not any(map(os.path.lexists, (root / "events" for root in ROOTS))):
+        yield from (outer / root.relative_to("/") for outer in outer_roots() for root in ROOTS)
 
 
 def record(type: str) -> str:
@@ -101,7 +111,7 @@ def fields(category: str, name: str) -> Mapping[str, RecordField]:
 
 def events() -> frozenset[str]:
     """Return every "category:name" there is; empty where tracefs is unavailable."""
-    for root in ROOTS:
+    for root in roots():
         try:
             found = frozenset((root / "available_events").read_text().split())
         except OSError as refused:
@@ -119,7 +129,7 @@ def names() -> frozenset[str]:
 
 
 def _format(category: str, name: str) -> str:
-    for root in ROOTS:
+    for root in roots():
         try:
             for file in sorted((root / "events").glob(f"{category}/{name}/format")):
                 return file.read_text()

@@ -32,7 +32,7 @@ class NamespaceNames:
         self._mounted: Mapping[int, str] = {}
         self._processes = net_namespaces.NetNamespaces()
         self._oldest: Mapping[int, int] = {}
-        self._next = 0.0
+        self._host, self._next = 0, 0.0
 
     def of(self, inode: int, member: int = 0) -> str:
         """Return the name; "" where it has none. member: a process that is known to be in it."""
@@ -48,16 +48,26 @@ class NamespaceNames:
             self._known.popitem(last=False)
         return name
 
+    def all_of(self, seconds: float) -> dict[str, int]:
+        """Return the processes by which each namespace that has a name can be entered.
+
+        Those that are found in so many seconds, but for those with a name of ip-netns(8) alone.
+        """
+        until, there = monotonic() + seconds, self._processes.find()
+        while not self._processes.complete and monotonic() < until:
+            there = self._processes.find()
+        return {name: pid for inode, pid in there.items() if (name := self.of(inode, pid))}
+
     def _look(self, now: float) -> None:
         if now < self._next:
             return
-        self._mounted = _mounted()
+        self._mounted, self._host = _mounted(), _of_host()
         with suppress(OSError):  # files are short
             self._oldest = self._processes.find()
         self._next = now + UNNAMED_AGAIN
 
     def _name(self, inode: int, member: int) -> str:
-        if inode == _of_host():
+        if inode == self._host:
             return HOST
         given = self._mounted.get(inode, "")
         if given and not _MADE_UP.fullmatch(given):
@@ -68,10 +78,14 @@ class NamespaceNames:
 
 
 def _of_host() -> int:
-    """Return that of the first process; where it may not be looked at, our own."""
     with suppress(OSError):
-        return net_namespaces.of_process(1) or procfs.netns()
+        return net_namespaces.of_host()
     return 0
+
+
+def given_names() -> list[str]:
+    """Return the names that ip-netns(8) lists, made printable."""
+    return sorted(_mounted().values())
 
 
 def _mounted() -> dict[int, str]:

@@ -68,6 +68,11 @@ class ProcessOwners:
         with self._lock:
             return [self._namespaces.of(inode) or None for inode in inodes]
 
+    def namespaces_by_name(self, seconds: float) -> dict[str, int]:
+        """Return a process of each network namespace by its name; see `NamespaceNames.all_of`."""
+        with self._lock:
+            return self._namespaces.all_of(seconds)
+
     def _owner(self, pid: int) -> ProcessOwner | None:
         table = cgroup_path.of_process(pid) if pid > 0 else None
         if table is None:

@@ -220,7 +220,7 @@ def _older(path: Path) -> int:
 
 def _host(host: Host, hooks: Iterable[str]) -> bytes:
     out = Writer()
-    for text in (host.name, host.kernel, host.privilege):
+    for text in (host.title, host.kernel, host.privilege):
         out.text(text)
     out.size(host.demo)
     names = tuple(hooks)

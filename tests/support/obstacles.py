@@ -176,9 +176,13 @@ def reads_memory(spec: str, name: str) -> bool:
 
 
 def _mounts(*commands: str) -> tuple[str, ...]:
-    """In a mount namespace of its own, changed by these commands."""
+    """In a mount namespace of its own, changed by these commands.
+
+    Without CAP_SYS_PTRACE: what is mounted for whoever started it is not to be found either.
+    """
     script = " && ".join((*commands, 'exec "$@"'))
-    return ("unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh")
+    unseen = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    return ("unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh", *unseen)
 
 
 def _away(*places: str) -> str:

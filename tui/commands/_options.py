@@ -103,6 +103,12 @@ def scope_of(arguments: argparse.Namespace) -> Scope:
     return Scope(**parts)
 
 
+def _netns(text: str) -> str:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("give the name of a network namespace, or a process's id")
+    return text
+
+
 def _scope(text: str) -> tuple[str, str | int]:
     kind, _, name = text.partition(":")
     if kind not in KINDS or not name:
@@ -141,6 +147,15 @@ def hooks_group(parser: argparse.ArgumentParser) -> ArgumentGroup:
 
 
 def watch_options(parser: argparse.ArgumentParser) -> None:
+    place = parser.add_argument_group("network namespace")
+    place.add_argument(
+        "--netns",
+        metavar="NAME|PID",
+        type=_netns,
+        help="look from inside this network namespace: its interfaces, sockets and packets; a name "
+        "of `ip netns`, a container's, or the id of a process in it. What processes do is that of "
+        "the whole host",
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--observe-only", action="store_true", help="never attach anything in a data path"

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.folded:
                 print(profiles.folded(profile), end="")
             elif arguments.svg:
-                title = f"{live.host.name}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
+                title = f"{live.host.title}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
                 picture = flamegraph.svg(profile, title)
                 _write(arguments.svg, picture, force=arguments.force)
             else:

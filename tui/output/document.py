@@ -62,6 +62,7 @@ def beginning(host: Host, wall: float, interval: float | None) -> dict[str, obje
         "format": FORMAT,
         "time": round(wall, 3),
         "host": host.name,
+        "netns": host.netns or None,
         "kernel": host.kernel,
         "interval": interval,
     }

@@ -76,7 +76,7 @@ def _table(shown: PrintedMoment) -> str:
 def _tables(shown: PrintedMoment) -> str:
     """Return the tables with the time above them."""
     when = datetime.fromtimestamp(shown.wall).strftime("%Y-%m-%d %H:%M:%S")
-    return f"--- {when} {printable(shown.host.name)}\n{_table(shown)}\n"
+    return f"--- {when} {printable(shown.host.title)}\n{_table(shown)}\n"
 
 
 class _Csv:

@@ -84,6 +84,10 @@ def _beginning() -> Schema:
         "format": {"const": FORMAT},
         "time": {"type": "number", "description": "time of its newest reading, Unix seconds"},
         "host": _TEXT,
+        "netns": {
+            **_TEXT_OR_NULL,
+            "description": "network namespace it is looked at from; null: the host's own",
+        },
         "kernel": _TEXT,
         "interval": {
             **_NUMBER_OR_NULL,

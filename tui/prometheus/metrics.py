@@ -108,7 +108,7 @@ class Exported(Collector):
 
     def _about(self) -> Iterator[Metric]:
         yield InfoMetricFamily("ebpftop_build", "Version of ebpftop.", {"version": self._version})
-        host = {"host": printable(self._host.name), "kernel": printable(self._host.kernel)}
+        host = {"host": printable(self._host.title), "kernel": printable(self._host.kernel)}
         yield InfoMetricFamily("ebpftop_host", "Host that the metrics are from.", host)
 
     def _hooks(self) -> Iterator[Metric]:

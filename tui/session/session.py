@@ -51,7 +51,7 @@ class Fed(Protocol):
 
 def name_of(source: Source) -> str:
     """Return what the user calls the host."""
-    return label(source.name if isinstance(source, Fed) else source.host.name)
+    return label(source.name if isinstance(source, Fed) else source.host.title)
 
 
 def feed_of(source: Source) -> Feed | None:

@@ -56,7 +56,7 @@ class _Item(NamedTuple):
 
 def status_line(s: StatusFigures, width: int) -> Line:
     """Return all that fits: whose numbers these are and since when; what is attached; the cost."""
-    head: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
+    head: list[Span] = [(" ebpftop ", "accent"), (label(s.host.title), "")]
     if s.host.demo:
         head.append((" DEMO", "warn"))
     head += _feed(s.feed)

@@ -25,6 +25,7 @@ from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, ProcessFacts, Sample, State, Status
+from probes.owners.enter_netns import looked_from
 from probes.source import Host
 from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
@@ -80,7 +81,9 @@ class Live:
         limit = memory.default() if limit is None else limit
         self.interval = interval
         self._percent = percent
-        self.host = Host(socket.gethostname(), os.uname().release, capabilities.summary())
+        self.host = Host(
+            socket.gethostname(), os.uname().release, capabilities.summary(), netns=looked_from()
+        )
         self._hooks = Catalogue()
         self.notices: list[str] = list(self._hooks.complaints)
         self._background = BackgroundTasks(lambda: self.interval, self.notices)

@@ -63,7 +63,7 @@ class Outgoing:
     def hello(self, host: Host, version: str) -> bytes:
         """Return the very first bytes. version: ebpftop's own, for display."""
         return MAGIC + b"%d\n" % VERSION + _json(HELLO, {
-            "host": host.name, "kernel": host.kernel, "privilege": host.privilege,
+            "host": host.title, "kernel": host.kernel, "privilege": host.privilege,
             "demo": host.demo, "version": version, "hooks": list(self._hooks),
         })  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from probes.kernel.net_namespaces import of_process
-from probes.owners import containerd, podman
+from probes.owners import containerd
 from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from tests.support import containers
 from tests.support.namespaces import run
@@ -23,13 +23,10 @@ def _owner(pid: int) -> ProcessOwner:
     return ProcessOwners().of_all([pid])[0]
 
 
-def test_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_podman(podman_folder: Path) -> None:
     """A container and its network namespace are called as podman(1) does, also when it has gone."""
-    monkeypatch.setattr(podman, "GRAPH_ROOT", tmp_path / "graph")
-    monkeypatch.setattr(podman, "RUN_ROOT", tmp_path / "run")
-    monkeypatch.setattr(podman, "SETTINGS", tmp_path / "none")
     owners = ProcessOwners()
-    with containers.podman(tmp_path, "web-1") as pid:
+    with containers.podman(podman_folder, "web-1") as pid:
         inode = of_process(pid)
         assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
         assert owners.namespaces([inode]) == ["web-1"]

@@ -29,6 +29,7 @@ VALUES = {
     "--listen": "127.0.0.1:0",
     "--memory": "300",
     "--most": "5",
+    "--netns": "blue",
     "--pid": "1",
     "--programs": "XDP",
     "--remote": "web1",

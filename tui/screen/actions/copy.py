@@ -77,7 +77,7 @@ class CopyActions(Actions):
             about = {
                 "pane": pane,
                 "about": place.about or None,
-                "host": label(session.source.host.name),
+                "host": label(session.source.host.title),
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(session.view.wall)),
                 "filter": place.filter,
             }
