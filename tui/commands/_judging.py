@@ -12,7 +12,7 @@ from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.kernel import sysctl
 from probes.model import Enforced, Hook, Sample
 from tui.commands._run import say
-from tui.config import settings
+from tui.config import in_force, settings
 from tui.output.findings import FoundWrong, Knob
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def judging(catalogue: Mapping[str, Hook]) -> Judgement:
 
 
 def _entries() -> tuple[OrdinaryEntry, ...]:
-    settled = settings.load(settings.path())
+    settled = in_force.load()
     say(problem for problem in settled.problems if settings.ORDINARY in problem)
     return settled.ordinary
 
@@ -54,12 +54,16 @@ class _OrdinaryHere:
     """What the settings say is ordinary here, which may change while a command runs."""
 
     def __init__(self) -> None:
-        self._file, self._stamp = settings.path(), _stamp(settings.path())
+        self._files = in_force.files()
+        self._stamps = self._now()
 
     def changed(self) -> bool:
-        """Return whether the file is another than at the last question."""
-        before, self._stamp = self._stamp, _stamp(self._file)
-        return before != self._stamp
+        """Return whether one of the files is another than at the last question."""
+        before, self._stamps = self._stamps, self._now()
+        return before != self._stamps
+
+    def _now(self) -> list[tuple[int, ...]]:
+        return [_stamp(file) for file in self._files]
 
 
 def _stamp(file: Path) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ ENVIRONMENT = {
 }
 FILES = {
     "~/.config/ebpftop/settings.toml": "settings: see the guide",
+    "/etc/ebpftop/settings.toml": "settings for everybody on this host; one's own take precedence",
     "~/.config/ebpftop/themes/": "themes of your own",
     "~/.config/ebpftop/hooks/": "hook files of your own",
     "/var/cache/ebpftop-compiled": "compiled programs",

@@ -9,7 +9,7 @@ from probes.sources.demo.source import START, Demo, SecondAtOnce
 from tui.commands import _options
 from tui.commands._help import SHOWN
 from tui.commands._screen import need_terminal, show
-from tui.config import settings
+from tui.config import in_force
 
 HELP = "play a scripted incident on the screen"
 ORDER = 85
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tui.screen.tour import BEGIN, Tour
 
     need_terminal("the demo has no other output")
-    settled = settings.load(settings.path())
+    settled = in_force.load()
     interval = arguments.interval or settled.interval or 1.0
     tour = Tour(START + BEGIN, arguments.speed)
     demo = Demo(

@@ -9,7 +9,7 @@ from tui.commands import _options
 from tui.commands._help import SHOWN
 from tui.commands._run import UsageError, here, say
 from tui.commands._screen import need_terminal, show
-from tui.config import settings
+from tui.config import in_force
 from tui.session import own_usage
 from tui.terminal import leaving
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _remote(arguments)
     from probes.sources.live.source import Live
 
-    settled, scope = settings.load(settings.path()), here(arguments)
+    settled, scope = in_force.load(), here(arguments)
     live = Live(
         interval=arguments.interval or settled.interval or 1.0,
         also=arguments.attach,
@@ -95,7 +95,7 @@ def _remote(arguments: argparse.Namespace) -> int:
         ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
     except ProbeError as wrong:
         raise UsageError(wrong.why) from None
-    settled = settings.load(settings.path())
+    settled = in_force.load()
     keeper = MemoryKeeper(arguments.memory, own_usage.memory)
     remotes = [
         Remote(

@@ -27,7 +27,7 @@ from tui.commands._help import PRINTED
 from tui.commands._judging import found, judging
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
-from tui.config import settings
+from tui.config import in_force
 from tui.output import colour
 from tui.output.findings import FoundWrong, unknown
 from tui.output.formats import PrintedMoment, printer
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             return DONE
         need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = _player(arguments)
-        return show(player, arguments, settings.load(settings.path()))
+        return show(player, arguments, in_force.load())
     except TimeError as wrong:
         raise UsageError(str(wrong)) from None
 

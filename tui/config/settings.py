@@ -279,12 +279,12 @@ def _parts(dotted: str) -> list[str]:
 # Saving
 
 
-def save(file: Path, wanted: Mapping[str, Any]) -> None:
+def save(file: Path, wanted: Mapping[str, Any], host: Settings = Settings()) -> None:
     """Write these settings to the file and leave everything else in it unchanged.
 
     wanted: values by the names in the file; None removes one; a mapping sets the keys of that
     table. The new file is written beside the old one and renamed over it, so that there is always a
-    complete one. Raises SettingsError.
+    complete one. host: what is in force where the user's file says nothing. Raises SettingsError.
     """
     import tomlkit  # 40 ms, and needed for this alone
 
@@ -294,7 +294,7 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
     try:
         text = files.read(file) if file.exists() else _HEAD
         document = tomlkit.parse(text)
-        _bring_in(document, wanted)
+        _bring_in(document, wanted, _usual(host))
         files.make_folder(file.parent)
         files.replace(file, tomlkit.dumps(document))
     except OSError as error:
@@ -330,7 +330,12 @@ _USUAL = {"interval": 1.0, "units": "bytes", "ascii": False, "mouse": True, "slo
 """Defaults, which are not written to the file."""
 
 
-def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:
+def _usual(host: Settings) -> dict[str, Any]:
+    told = {name: getattr(host, name.replace("-", "_")) for name in _USUAL}
+    return _USUAL | {name: value for name, value in told.items() if value is not None}
+
+
+def _bring_in(table: Any, wanted: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     import tomlkit
 
     for key, value in wanted.items():
@@ -340,6 +345,6 @@ def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:
             if value and key not in table:
                 table[key] = tomlkit.table()
             if value:
-                _bring_in(table[key], value)
-        elif table[key] != value if key in table else value != _USUAL.get(key):
+                _bring_in(table[key], value, usual)
+        elif table[key] != value if key in table else value != usual.get(key):
             table[key] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tui.config import settings
+from tui.config import in_force, settings
 from tui.screen.context import Context
 from tui.terminal.files import shown
 from tui.widgets.live_table import LiveTable
@@ -15,7 +15,7 @@ def save(screen: Context, wanted: Mapping[str, Any], what: str) -> None:
     """Save these settings, and say so, or why not."""
     file = settings.path()
     try:
-        settings.save(file, wanted)
+        settings.save(file, wanted, in_force.host())
     except settings.SettingsError as wrong:
         screen.toast(f"{what} {wrong}", "error")
     else:

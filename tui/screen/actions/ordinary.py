@@ -9,7 +9,7 @@ from functools import partial
 
 from probes.analysis.cases.joined import Case
 from probes.analysis.cases.ordinary import OrdinaryEntry, entry_of
-from tui.config import settings
+from tui.config import in_force, settings
 from tui.screen.context import Actions
 from tui.screen.key import PANE, Key
 from tui.screen.menu import Choice, Menu
@@ -88,7 +88,7 @@ class OrdinaryActions(Actions):
 
     def _take_back(self, entry: OrdinaryEntry) -> None:
         kept = tuple(e for e in self.screen.session.entries if e != entry)
-        write = partial(settings.forget_ordinary, settings.path(), entry.what)
+        write = partial(in_force.forget_ordinary, entry.what)
         self._write(write, kept, f"{entry.what} is no longer ordinary")
 
     def _write(
