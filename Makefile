@@ -10,6 +10,7 @@ RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
 TEST_PACKAGES := busybox-static clang containerd iproute2 iputils-ping fish kmod linux-libc-dev mandoc 'bpftool|linux-tools-generic' nftables openssh-server podman prometheus runc zsh
 BENCH_PACKAGES := iproute2 nftables 'bpftool|linux-tools-generic' btop htop bpftrace bpfcc-tools
 MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 iputils-ping 'bpftool|linux-tools-generic'
+PACKAGE_PACKAGES := debootstrap
 
 # Stamps. Packages: per user, since what a user may not install, root may.
 UID := $(shell id -u)
@@ -27,7 +28,7 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check docs release-check matrix bench FORCE
+.PHONY: help setup run test quick check docs deb package-check release-check matrix bench FORCE
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +78,13 @@ docs: $(DEV_READY) ## the site, the manual page and completions, in build/
 	.venv/bin/python -m docs.build
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q -f docs/mkdocs.yml
 	echo 'docs: build/site/index.html, build/ebpftop.1, build/completions' >&2
+
+deb: $(DEV_READY) ## the package for Debian and Ubuntu, in dist/
+	exec .venv/bin/python -m packages.deb
+
+package-check: deb ## as root: what `make deb` builds, in fresh systems; SUITE=bookworm
+	.ci/packages $(PACKAGE_PACKAGES)
+	set -e; for suite in $(or $(SUITE),bookworm trixie); do packages/check/root $$suite deb; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("docs/architecture.md", "CONTRIBUTING.md", *sorted(
     str(page.relative_to(ROOT)) for page in (ROOT / "docs/design").glob("*.md")
 ))  # fmt: skip
-TOPS = ("probes", "tui", "tests", "bench", "docs", "snapshots", "themes")
+TOPS = ("probes", "tui", "tests", "bench", "docs", "packages", "snapshots", "themes")
 EXAMPLES = ("my_", "NAME", "self.", "/", "~/", "runs/")
 """How names begin or end that are another one's: a file to be added, or a place on a host."""
 OUTSIDE = {"None", "ExitStack", "task_struct.tgid", "tomlkit", "since start"}

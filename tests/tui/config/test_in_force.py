@@ -64,7 +64,7 @@ def test_what_is_ordinary_on_the_host_is_taken_back_there(files: tuple[Path, Pat
     assert [(e.what, e.who) for e in in_force.load().ordinary] == [
         ("a", ("y",)), ("c", ()), ("b", ()),
     ]  # fmt: skip
-    with pytest.raises(settings.SettingsError, match="b is ordinary in .*etc.toml: remove it"):
+    with pytest.raises(settings.SettingsError, match=r"b is ordinary in .*etc\.toml: remove it"):
         in_force.forget_ordinary("b")
     in_force.forget_ordinary("c")
     assert [e.what for e in in_force.load().ordinary] == ["a", "b"]
