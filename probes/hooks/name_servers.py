@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.attach.background import Background
@@ -33,10 +34,15 @@ from probes.units import DASH
 
 PORT = 53
 AGAIN = 0.4
-"""Seconds from a look to the next, which finds the queries that are late: answers take less."""
-_PAUSE, _APART = 0.5, 0.4
-"""Least seconds between two pairs of looks: each reading finds the result of one. And how much they
-are moved: resolvers that ask again each second would end their wait between the two each time."""
+"""Seconds from which on a query is late: answers take less."""
+_STEP, _STEPS = 0.2, 4
+"""Seconds between the looks of a watch, and looks after the first: with the pauses nearly a second,
+so that resolvers that ask again each second are seen waiting, whenever in a second they do so."""
+_PAUSE, _APART = 0.1, 0.8
+"""Least seconds between two watches. How much those are moved that find nothing under way: what
+waits for a part of each second is met by some."""
+_LONGEST = 40.0
+"""Seconds after which a connected socket is no query: resolvers give up after 30 s."""
 
 _GOLDEN = 0.618
 """Multiples of it are spread evenly between whole numbers."""
@@ -52,6 +58,21 @@ class _LateQuery(NamedTuple):
     age: int
 
 
+@dataclass(slots=True)
+class _OpenQuery:
+    """A socket that waits, from when it was seen first; monotonic seconds.
+
+    asker: pid and comm; None: not found yet. told: whether this watch has counted it. late: whether
+    any has counted it as late.
+    """
+
+    socket: TcpSocket
+    begun: float
+    asker: tuple[Value, Value] | None = None
+    told: bool = False
+    late: bool = False
+
+
 class Queries:
     """Queries under way in this network namespace: UDP sockets connected to port 53.
 
@@ -64,45 +85,59 @@ class Queries:
         self.tallies: Tallies[_Asker] = Tallies()
         self.late: list[_LateQuery] = []
         self._owners = SocketOwners()
-        self._begun: dict[int, int] = {}
-        self._looks = 0
+        self._under_way: dict[int, _OpenQuery] = {}
+        self._watches = 0
 
-    def look(self, wait: Callable[[float], object]) -> None:
-        """Look twice if there are any. wait: waits for so many seconds."""
-        wait(_APART * (self._looks * _GOLDEN % 1))
-        self._looks += 1
-        first, now = _queries(), time.monotonic_ns()
-        begun = {cookie: self._begun.get(cookie, now) for cookie in first}
-        late = {c: now - at for c, at in begun.items() if now - at >= AGAIN * 1e9}
-        self._find_owners(first, late)  # while they are there: they may be over soon
-        if first:
-            wait(AGAIN)
-        then = _queries() if first else {}
-        now = time.monotonic_ns()
-        still = {cookie: now - begun[cookie] for cookie in then if cookie in first}
-        late |= still
-        owners = self._find_owners(first, late)
-        for cookie in first:
-            asker = *owners.get(cookie, _NOBODY), _server(first[cookie])
-            self.tallies.add(asker, {"seen": 1, "late": int(cookie in late)})
-        self.late = [
-            _LateQuery((*owners[cookie], _server(first[cookie])), age)
-            for cookie, age in still.items()
-        ]
-        self._begun = {cookie: begun.get(cookie, now) for cookie in then}
+    def watch(self, wait: Callable[[float], object]) -> None:
+        """Look several times while there are any. wait: waits for so many seconds.
 
-    def _find_owners(
-        self, queries: Mapping[int, TcpSocket], wanted: Collection[int]
-    ) -> dict[int, tuple[Value, Value]]:
-        """Return pid and comm of those who ask, by the socket's cookie."""
-        if not wanted:
-            return {}
-        owners = self._owners.find({queries[cookie].inode for cookie in wanted})
-        found: dict[int, tuple[Value, Value]] = {}
-        for cookie in wanted:
-            owner = owners.get(queries[cookie].inode)
-            found[cookie] = _NOBODY if owner is None else (owner.pid, owner.comm)
-        return found
+        Each query counts once: when it has ended; or, if it is late, in each watch.
+        """
+        if not self._under_way:
+            wait(_APART * (self._watches * _GOLDEN % 1))
+        self._watches += 1
+        for query in self._under_way.values():
+            query.told = False
+        self._look()
+        for _ in range(_STEPS):
+            if self._under_way:
+                wait(_STEP)
+                self._look()
+
+    def _look(self) -> None:
+        now, found = time.monotonic(), _queries()
+        for cookie in self._under_way.keys() - found.keys():
+            self._end(self._under_way.pop(cookie))
+        for cookie, one in found.items():
+            self._under_way.setdefault(cookie, _OpenQuery(one, now))
+        late = [q for q in self._under_way.values() if AGAIN <= now - q.begun <= _LONGEST]
+        waiting = [q for q in self._under_way.values() if now - q.begun >= _STEP / 2]
+        self._find_askers([q for q in waiting if q.asker is None])
+        for query in late:
+            if not query.told:
+                self._tell(query, late=1)
+        self.late = [_LateQuery(_asker(q), int((now - q.begun) * 1e9)) for q in late]
+
+    def _end(self, query: _OpenQuery) -> None:
+        if not query.late:
+            self._tell(query, late=0)
+
+    def _tell(self, query: _OpenQuery, late: int) -> None:
+        self.tallies.add(_asker(query), {"seen": 1, "late": late})
+        query.told, query.late = True, bool(late)
+
+    def _find_askers(self, queries: Sequence[_OpenQuery]) -> None:
+        """Find pid and comm of those who ask, as far as they are found at once."""
+        if not queries:
+            return
+        owners = self._owners.find({query.socket.inode for query in queries})
+        for query in queries:
+            if (owner := owners.get(query.socket.inode)) is not None:
+                query.asker = owner.pid, owner.comm
+
+
+def _asker(query: _OpenQuery) -> _Asker:
+    return *(query.asker or _NOBODY), _server(query.socket)
 
 
 def _queries() -> dict[int, TcpSocket]:
@@ -116,7 +151,7 @@ def _server(query: TcpSocket) -> str:
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     queries, columns = Queries(), opening.hook.stored
-    background = Background[int](lambda: queries.look(background.left.wait), opening.stack)
+    background = Background[int](lambda: queries.watch(background.left.wait), opening.stack)
     background.pause = _PAUSE
 
     def row(asker: _Asker, tally: Counter[str]) -> Row:
@@ -142,7 +177,7 @@ HOOK = Hook(
     columns=given(
         *process("process that asked; none: not looked for, as the answer came"),
         key("server", "Server", "address of the name server", width=22),
-        counter("seen", "Seen", "queries under way when looked for, once a second"),
+        counter("seen", "Seen", "queries under way when looked for, some times a second"),
         counter("late", "Late", f"of these, those without an answer {AGAIN} s later"),
         level("waiting", "Waiting", "late queries at the latest look", Unit.COUNT),
         level("oldest_ns", "Oldest", "how long the first of these was seen waiting", Unit.NS),

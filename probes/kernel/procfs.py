@@ -44,6 +44,8 @@ class SocketOwners:
     """Rest, as a multiple of the last scan's CPU time; seconds that a scan works at once."""
     FIRST = 1 << 14
     """File descriptors of each process that are looked at in the first round."""
+    FEW = 64
+    """Processes that are asked before all others, since something of theirs was found lately."""
 
     def __init__(self) -> None:
         self._known: dict[int, Owner] = {}
@@ -51,6 +53,7 @@ class SocketOwners:
         self._next = 0.0
         self._left: set[int] = set()
         self._scanning: Iterator[None] | None = None
+        self._lately: dict[int, None] = {}
 
     def find(self, inodes: Collection[int]) -> dict[int, Owner]:
         """Return the owners of these sockets, as far as they are known; forget all others."""
@@ -103,16 +106,24 @@ class SocketOwners:
     def _walk(self) -> Iterator[None]:
         """Look for what is left; yield now and then."""
         for part in ((0, self.FIRST), (self.FIRST, None)):
-            for pid in reversed(pids()):  # new sockets are mostly of young processes
+            # Who has opened one opens others; and new ones are mostly of young processes.
+            for pid in dict.fromkeys((*reversed(self._lately), *reversed(pids()))):
                 for n, (_, what) in enumerate(fds(pid, *part)):
                     if (inode := _socket(what)) in self._left:
                         self._left.discard(inode)
                         self._known[inode] = Owner(pid, comm(pid) or "")
+                        self._remember(pid)
                     if not self._left:
                         return
                     if not n % 256:
                         yield
                 yield
+
+    def _remember(self, pid: int) -> None:
+        self._lately.pop(pid, None)
+        self._lately[pid] = None
+        if len(self._lately) > self.FEW:
+            del self._lately[next(iter(self._lately))]
 
 
 Calls = tuple[int, int]

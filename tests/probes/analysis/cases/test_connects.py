@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 
+from probes.analysis.cases.attempts import LATELY
 from probes.analysis.cases.claim import Claim, Gravity
 from probes.analysis.cases.detectors.connects import DETECTOR
 from probes.model import Value
@@ -108,6 +109,25 @@ def test_what_hangs_has_a_past_as_what_fails_has() -> None:
         (claim,) = DETECTOR.claims(host.facts)
         assert claim.figure is not None
         assert host.facts.series(claim.figure, claim.key, 3) == [claim.now] * 3
+
+
+def test_callers_that_give_up_together_and_try_again_go_on_hanging() -> None:
+    """What began before the watch is not counted at its end; what begins then is not late yet."""
+    host = WatchedHost("tcp-connect")
+    host.more(tcp_connect=[_row(80, pending=40, late=40, oldest_ns=2.5e9)])
+    host.more(tcp_connect=[_row(80, pending=40, late=40, oldest_ns=3.5e9)])
+    for _ in range(LATELY - 1):
+        host.more(tcp_connect=[_row(80, connects=40, pending=40, oldest_ns=0.4e9)])
+        (claim,) = DETECTOR.claims(host.facts)
+        assert (claim.severity, claim.what) == (Gravity.ALARM, "10.0.0.5:80: no answer")
+        assert claim.share == 1.0
+        assert claim.now >= 40 / 3, "of the seconds since the watch began"
+    host.more(tcp_connect=[_row(80, connects=40, established=40, pending=40, oldest_ns=1e8)])
+    assert not DETECTOR.claims(host.facts), "they are answered"
+
+
+def test_what_is_under_way_is_no_harm_by_itself() -> None:
+    assert not _told(_row(80, connects=40, pending=40, oldest_ns=0.4e9), ticks=5)
 
 
 def test_one_that_waits_alone_is_a_notice() -> None:

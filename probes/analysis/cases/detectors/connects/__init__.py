@@ -66,7 +66,7 @@ def _may_be(facts: Facts, rows: Sequence[SnapshotRow]) -> bool:
     if facts.history.unusual(BY_PLACE) or facts.history.unusual(SLOW):
         return True
     for row in rows:
-        if row.rates["failed"] or row.stored["late"] or row.number("mean_ns") >= SLOW_NS:
+        if row.rates["failed"] or row.stored["pending"] or row.number("mean_ns") >= SLOW_NS:
             return True
     return False
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from probes.analysis import since_boot
 from probes.analysis.anomaly import LEARN
 from probes.analysis.cases.attempts import LATELY, Attempts
 from probes.analysis.cases.cause_counters import with_usual
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Who
+from probes.analysis.cases.detector import MOST
 from probes.analysis.cases.detectors.connects.evidence import evidence_of
 from probes.analysis.cases.detectors.connects.figures import BY_PLACE, FAILING, HOOK
 from probes.analysis.cases.detectors.connects.groups import (
@@ -37,6 +39,9 @@ from probes.arrays import np
 from probes.model import Value
 from probes.units import Unit
 
+if TYPE_CHECKING:
+    from probes.analysis.cases.detectors.connects.groups import Flags
+
 _NOT_HERE = "0"
 """A network namespace that is not this host's, nobody knows which."""
 _OF_HISTORY = 8
@@ -45,14 +50,33 @@ _OF_HISTORY = 8
 
 def failing_claims(facts: Facts, a: Attempts) -> Iterator[ClaimedPlaces]:
     """Yield a claim of each group that fails or hangs, if that is more than a little."""
-    for group in groups(a):
-        measured = measure(a, group)
+    hung = _hung(facts, a)
+    for group in groups(a, hung):
+        measured = measure(a, group, hung)
         if 0 < measured.failing < REFUSED:
             measured = replace(measured, lasts=_lasts(facts, a, group))
         much = measured.share is None or measured.share >= LITTLE
         told = much and _goes_on(facts, a, group, measured)
         if told and not _tried_both(a, group):
             yield _claim(facts, a, group, measured), group.bad
+
+
+def _hung(facts: Facts, a: Attempts) -> Flags:
+    """Return the rows of which something waits where others did so in vain just now.
+
+    Callers that began together give up together, and their next attempts are not late yet.
+    """
+    found: Flags = (a.number("pending") > 0) & (a.number("late") == 0)
+    if not found.any():
+        return found
+    answered = np.bincount(a.by_place, a.per_s("established"))[a.by_place] > 0
+    rows = np.flatnonzero(found & ~answered)
+    places, first = np.unique(a.by_place[rows], return_index=True)
+    first = rows[first[:MOST]].tolist()
+    ends = zip(a.values("raddr", first), a.values("rport", first), strict=True)
+    hung = [any(facts.series(FAILING, end, LATELY)) for end in ends]
+    found &= np.isin(a.by_place, places[:MOST][hung])
+    return found
 
 
 def _goes_on(facts: Facts, a: Attempts, group: Group, m: Measured) -> bool:

@@ -20,13 +20,15 @@ MOST_ROWS = 512
 
 def _failing(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     """Return what fails or gets no answer a second, of destinations of which something does."""
-    found: dict[Hashable, float | None] = {}
+    sums: dict[Hashable, list[float]] = {}
     for snapshot in snapshots:
         for row in _wrong(snapshot):
             begun = row.rate("connects") - row.rate("established")
-            place = row["raddr"], row["rport"]
-            found[place] = (found.get(place) or 0.0) + max(begun, row.rate("failed"), 0.0)
-    return found
+            sum = sums.setdefault((row["raddr"], row["rport"]), [0.0, 0.0, 1.0])
+            sum[0] += max(begun, row.rate("failed"), 0.0)
+            sum[1] += row.number("late")
+            sum[2] = max(sum[2], row.number("oldest_ns") / 1e9)
+    return {place: max(rate, late / oldest) for place, (rate, late, oldest) in sums.items()}
 
 
 def _wrong(snapshot: Snapshot) -> Iterable[SnapshotRow]:

@@ -67,9 +67,12 @@ def whereabouts(address: Value, port: Value, netns: str = "") -> Where:
     )
 
 
-def groups(a: Attempts) -> Iterator[Group]:
-    """Yield what fails or hangs: by who tries many ports or addresses, then by destination."""
-    bad = a.number("late") > 0
+def groups(a: Attempts, hung: Flags) -> Iterator[Group]:
+    """Yield what fails or hangs: by who tries many ports or addresses, then by destination.
+
+    hung: rows of which something waits where others have waited in vain just now.
+    """
+    bad = (a.number("late") > 0) | hung
     if a.snapshot.interval is not None:
         bad |= a.recent("failed") > 0
     for by, other, least in ((("comm", "raddr"), "rport", PORTS),
@@ -101,15 +104,19 @@ def _several(number: Places, both: Places, bad: Flags, least: int) -> dict[int, 
 
 def _worst(a: Attempts, number: Places, bad: Flags) -> list[int]:
     """Return the groups with most bad attempts."""
-    weights = np.where(bad, a.recent("failed") + a.number("late"), 0.0)
+    weights = np.where(bad, _weights(a), 0.0)
     sums = np.bincount(number, weights)
     order: list[int] = np.argsort(-sums, kind="stable")[:MOST].tolist()
     return [one for one in order if sums[one] > 0]
 
 
+def _weights(a: Attempts) -> NDArray[np.float64]:
+    """Return how much is wrong with each row; what hangs since just now is the least."""
+    return a.recent("failed") + a.number("late") + 0.001 * a.number("pending")
+
+
 def _group(a: Attempts, bad: Flags, all: Flags, number: int = 1) -> Group:
     rows = np.flatnonzero(bad)
-    weights = a.recent("failed")[rows] + a.number("late")[rows]
-    rows = rows[np.argsort(-weights, kind="stable")]
+    rows = rows[np.argsort(-_weights(a)[rows], kind="stable")]
     address, port = (a.values(name, rows[:1].tolist())[0] for name in ("raddr", "rport"))
     return Group(rows, np.flatnonzero(all), address, port, number)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.detectors.connects.groups import Group
 from probes.analysis.cases.detectors.connects.ways import HANGS, WAYS
 from probes.arrays import np
+
+if TYPE_CHECKING:
+    from probes.analysis.cases.detectors.connects.groups import Flags
 
 SHARE, LITTLE = 0.10, 0.01
 """Shares of the attempts from which failures harm somebody, and from which they are told."""
@@ -28,7 +32,7 @@ LONGEST = 60.0
 
 @dataclass(frozen=True)
 class Measured:
-    """A group's numbers. failing: a second; late: attempts that wait. ways: a second, of each.
+    """A group's numbers. failing: a second; late: attempts that hang. ways: a second, of each.
 
     share: of the attempts; None: those that do well are not counted yet. lasts: for `LASTING`.
     """
@@ -61,8 +65,11 @@ class Measured:
         return max(rates, key=rates.__getitem__)
 
 
-def measure(a: Attempts, group: Group) -> Measured:
-    """Return what is counted of a group: of this second if that tells enough, else of the last."""
+def measure(a: Attempts, group: Group, hung: Flags) -> Measured:
+    """Return what is counted of a group: of this second if that tells enough, else of the last.
+
+    hung: rows of which something waits as others did in vain just now.
+    """
     bad, all = group.bad, group.all
     seen = float(a.recent("failed")[bad].sum())
     failing = float(a.per_s("failed")[bad].sum())
@@ -76,12 +83,15 @@ def measure(a: Attempts, group: Group) -> Measured:
             for name, rows in (("failed", bad), ("established", all), ("connects", bad))
         )
     late, pending = (int(a.number(name)[bad].sum()) for name in ("late", "pending"))
+    again = int(a.number("pending")[bad][hung[bad]].sum())
     oldest = float(a.number("oldest_ns")[bad].max(initial=0)) / 1e9
+    waited = late / max(oldest, 1.0)
+    late += again
     span = min(max(oldest - 1.0, 1.0), LONGEST) if late else 1.0
     decided = late + (failing + answered) * span
     share = (late + failing * span) / decided if decided else 0.0
     known = a.snapshot.interval is not None
-    hang = max(begun - failing - answered, late / max(oldest, 1.0)) if late else 0.0
+    hang = max(begun - failing - answered, waited) if late else 0.0
     return Measured(
         failing, failing + hang, share if known else None, seen, late, pending, oldest, ways
     )
