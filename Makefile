@@ -28,7 +28,7 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check docs deb package-check release-check matrix bench FORCE
+.PHONY: help setup run test quick check docs deb onefile package-check release-check matrix bench FORCE
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -82,9 +82,14 @@ docs: $(DEV_READY) ## the site, the manual page and completions, in build/
 deb: $(DEV_READY) ## the package for Debian and Ubuntu, in dist/
 	exec .venv/bin/python -m packages.deb
 
-package-check: deb ## as root: what `make deb` builds, in fresh systems; SUITE=bookworm
+onefile: $(DEV_READY) ## one executable file with all it needs but Python and bcc; PYTHON=3.13 MACHINE=aarch64
+	exec .venv/bin/python -m packages.onefile $(if $(PYTHON),--python $(PYTHON)) $(if $(MACHINE),--machine $(MACHINE))
+
+package-check: deb ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
 	.ci/packages $(PACKAGE_PACKAGES)
-	set -e; for suite in $(or $(SUITE),bookworm trixie); do packages/check/root $$suite deb; done
+	for python in 3.11 3.13; do .venv/bin/python -m packages.onefile --python $$python || exit 1; done
+	set -e; for suite in $(or $(SUITE),bookworm trixie); do \
+	  for kind in $(or $(KIND),deb onefile); do packages/check/root $$suite $$kind; done; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release

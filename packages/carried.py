@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -51,22 +51,20 @@ def _plain(name: str) -> str:
 def copy(libraries: Iterable[Library], folder: Path) -> None:
     """Copy libraries of this environment, with their licences, without tests and commands."""
     for library in libraries:
-        for name in _files(library):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(str(library.locate_file(name)), target)
+        names = [str(file) for file in library.files or () if not str(file).startswith("..")]
+        copy_files(Path(str(library.locate_file(""))), names, folder)
 
 
-def _files(library: Library) -> Iterator[str]:
-    for file in library.files or ():
-        name = str(file)
-        if not name.startswith("..") and wanted(name):
-            yield name
+def copy_files(site: Path, names: Iterable[str], folder: Path) -> None:
+    """Copy those files of a site directory that are wanted."""
+    for name in filter(wanted, names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(site / name, folder / name)
 
 
 def wanted(name: str) -> bool:
     """Return whether a library's file is of use where nobody develops."""
-    if "__pycache__" in name or name.endswith((".pyi", ".pyc")):
+    if "__pycache__" in name or name.startswith("bin/") or name.endswith((".pyi", ".pyc")):
         return False
     if ".dist-info/" in name:
         return name.rpartition("/")[2] not in _UNWANTED
