@@ -83,6 +83,14 @@ def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
     return fds
 
 
+def has_compiler() -> bool:
+    """Return whether the distribution's bcc is installed; the child says so if that is unknown."""
+    try:
+        return bool(_compiler(_SITES))
+    except OSError:  # no files left
+        return True
+
+
 @remembered
 def _cache() -> TreeCache | None:
     base = headers.cache_base()

@@ -2,7 +2,8 @@
 
 bcc itself lives in a process of its own (bcc_worker.py), started when something is to be compiled
 and ended after a while without work. What comes back are the programs' instructions and the maps'
-file descriptors; loading, attaching and reading need no bcc.
+file descriptors; loading, attaching and reading need no bcc. On a host without it, a bundle has
+what another host has compiled.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import errno
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.compile.numbers import split, with_numbers
+from probes.compile.bundle import Bundle, PlacedBundle, placed
+from probes.compile.instructions import relocated
+from probes.compile.numbers import of_the_host, split, with_numbers
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, remedy, short
 from probes.kernel import capabilities, open_files, rlimits
-from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
 from probes.kernel.threads import Task
 from probes.model import Hook
@@ -36,6 +37,10 @@ _MAX_FDS = 253  # SCM_MAX_FD
 ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
 """Seconds to wait for room before a child is started, and between two checks."""
 _MAX_CHILDREN = 8  # children at once: 90 MB each
+NOTHING = "int nothing(void *ctx) { return 0; }"
+"""The source by which `doctor` asks whether anything can be compiled."""
+_NEITHER = "Install bcc (python3-bpfcc), or make a bundle for this kernel build: ebpftop bundle."
+_NOT_IN_IT = "Make one with this version of ebpftop; hooks of your own need bcc (python3-bpfcc)."
 
 
 class Module:
@@ -83,29 +88,6 @@ class Module:
         self.close()
 
 
-def relocated(instructions: bytes, numbers: Mapping[int, int]) -> bytes:
-    """Return the instructions with the compiler's map fds replaced by ours.
-
-    A map is loaded by LD_IMM64 (two instructions of 8 bytes) whose source register says
-    BPF_PSEUDO_MAP_FD and whose immediate is the fd.
-    """
-    code = bytearray(instructions)
-    at = 0
-    while at < len(code):
-        opcode, registers, _, immediate = struct.unpack_from("=BBhi", code, at)
-        if opcode == LD_IMM64:
-            if _source(registers) == PSEUDO_MAP_FD:
-                struct.pack_into("=i", code, at + 4, numbers[immediate])
-            at += 8
-        at += 8
-    return bytes(code)
-
-
-def _source(registers: int) -> int:
-    """Return src_reg: the upper half of the byte, on big-endian machines the lower."""
-    return registers >> 4 if sys.byteorder == "little" else registers & 15
-
-
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
@@ -117,10 +99,12 @@ class Compiler:
     """Compiler of C sources, by bcc; several at once from several threads.
 
     hooks, types: their kernel types make up the one header tree that all sources share. cached:
-    what was compiled before is taken from disk. at_once: how many are compiled side by side, each
-    by a child of its own. They are started as they are needed, once there is room (makes some, and
-    returns whether it is enough) or after ROOM_SECONDS; they end after IDLE_SECONDS without work,
-    or where the current ones do not fit.
+    what was compiled before is taken from disk. bundle: asked before anything is compiled; without
+    it and without bcc, one in `bundle.PLACE`. in_pidns: as of `headers.tree`.
+
+    at_once: how many are compiled side by side, each by a child of its own. They are started as
+    they are needed, once there is room (makes some, and returns whether it is enough) or after
+    ROOM_SECONDS; they end after IDLE_SECONDS without work, or where the current ones do not fit.
     """
 
     fits: Callable[[], bool] = staticmethod(lambda: True)
@@ -132,10 +116,14 @@ class Compiler:
         types: Iterable[str] = (),
         *,
         cached: bool = False,
+        bundle: Bundle | None = None,
+        in_pidns: bool | None = None,
         at_once: int = _MAX_CHILDREN,
         room: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._cached = cached
+        self._cached, self._in_pidns = cached, in_pidns
+        self._given = bundle
+        self._placed: PlacedBundle | None = None
         of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
         self._types = frozenset((*of_hooks, *types))
         self._lock = threading.Lock()
@@ -154,20 +142,60 @@ class Compiler:
         return bool(self._children)
 
     def compile(self, source: str) -> Module:
-        """Compile a source; this blocks for some 0.2 s.
+        """Compile a source; this blocks for some 0.2 s, where no bundle has it.
 
         Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with the compiler's words in
         `log`.
         """
         text, wanted = split(source)
+        return Module(*self.answer(text), {**wanted, **of_the_host()})
+
+    def answer(self, text: str) -> tuple[Mapping[str, Any], list[int]]:
+        """Return what is known of a source that `split` returned, and the maps' fds.
+
+        From a bundle, from the cache, or from the child. Raises as `compile` does.
+        """
+        try:
+            return self._from_bundle(text) or self._compiled(text)
+        except cache.MapRefused as refused:
+            told = {"error": "map", "why": refused.strerror, "errno": refused.errno}
+            raise _refusal(told, "") from None
+
+    def _compiled(self, text: str) -> tuple[Mapping[str, Any], list[int]]:
         request = self._request(text)
         if not self._cached:
-            return Module(*self.ask(request), wanted)
-        try:
-            return Module(*cache.answer(request, lambda: self.ask(request)), wanted)
-        except cache.MapRefused as refused:
-            answer = {"error": "map", "why": refused.strerror, "errno": refused.errno}
-            raise _refusal(answer, "") from None
+            return self.ask(request)
+        return cache.answer(request, lambda: self.ask(request))
+
+    def _from_bundle(self, text: str) -> tuple[Mapping[str, Any], list[int]] | None:
+        """Return what a bundle has; None where it has nothing, and there is a compiler to ask.
+
+        Raises as `compile` does.
+        """
+        bundle = self.bundle
+        if bundle is None:
+            if self._placed is not None and self._placed.why:
+                raise Unsupported(f"bcc is not installed, and {self._placed.why}", remedy=_NEITHER)
+            return None
+        inside = bool(of_the_host()) if self._in_pidns is None else self._in_pidns
+        answer = bundle.answer(text, in_pidns=inside)
+        if answer is None:
+            if cache.has_compiler():
+                return None
+            raise Unsupported(f"it is not in the {bundle}", remedy=_NOT_IN_IT)
+        if "error" in answer:
+            raise _refusal(answer, str(answer.get("log", "")))
+        return answer, cache.created(answer["maps"])
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The bundle that is asked: the one given, else without bcc one in its place."""
+        if self._given is not None or cache.has_compiler():
+            return self._given
+        with self._tree_lock:
+            if self._placed is None:
+                self._placed = placed()
+        return self._placed.bundle
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """Return the child's answer to a request, and the maps' fds. Raises as `compile` does."""
@@ -190,7 +218,7 @@ class Compiler:
         """Return the header tree that sources are compiled with. Raises Unsupported."""
         with self._tree_lock:
             if self._tree is None or not self._tree.there:
-                self._tree = headers.tree(self._types)
+                self._tree = headers.tree(self._types, in_pidns=self._in_pidns)
             return self._tree
 
     def close(self) -> None:

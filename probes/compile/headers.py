@@ -122,41 +122,46 @@ class Tree:
         return (*(flag for header in needed for flag in ("-include", header)), *self.cflags)
 
 
-def tree(types: Collection[str]) -> Tree:
+def tree(types: Collection[str], *, in_pidns: bool | None = None) -> Tree:
     """Return the header tree with these struct, union, enum and typedef names in it.
 
+    in_pidns: for processes in a PID namespace other than the first one; None: as this one is.
     Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where the
     kernel has no BTF (or libbpf is missing) and there are no headers either, and ProbeError where
     there is no place for it.
     """
     wanted = tuple(sorted((frozenset(types) | BASE_TYPES) - UAPI_TYPES))
     try:
-        if not BTF.exists():
+        if not (btf.given() or BTF.exists()):
             raise sysfs.not_mounted("the kernel's type information (BTF)") or Unsupported(
                 "this kernel has no BTF type information",
                 remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF.",
             )
-        return _from_btf(wanted)
+        return _from_btf(wanted, _situation(in_pidns))
     except Unsupported as why:
-        return _from_distribution(wanted, why)
+        if btf.given():
+            raise
+        return _from_distribution(wanted, _situation(in_pidns), why)
 
 
-def _from_btf(wanted: tuple[str, ...]) -> Tree:
-    identity = (*kernel(), *_situation(), *_generator(), *wanted)
-    place = _kept(identity, lambda: _btf_files(wanted))
+def _from_btf(wanted: tuple[str, ...], situation: tuple[str, ...]) -> Tree:
+    identity = (*kernel(), *situation, *_generator(), *wanted)
+    place = _kept(identity, lambda: _btf_files(wanted, situation))
     missing = (place / "missing").read_text().split()
     hooks = _include(place / "include" / "ebpftop" / "hooks.h")
     return Tree(place, (*TYPE_FLAGS, *hooks), "btf", place, frozenset(missing))
 
 
-def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
+def _from_distribution(
+    wanted: tuple[str, ...], situation: tuple[str, ...], why: Unsupported
+) -> Tree:
     modules = MODULES / os.uname().release
     if not ((modules / "build").exists() or (modules / "source").exists()):
         raise Unsupported(
             f"{why.why}, and its headers are not installed either",
             remedy=f"Install {_package()}. Or: {why.remedy}",
         )
-    files = {"hooks.h": _text("hooks.h"), "constants.h": _constants()}
+    files = {"hooks.h": _text("hooks.h"), "constants.h": _constants(situation)}
     # No header has these: macros make them while a tracepoint is compiled into the kernel.
     files["records.h"] = "".join(map(tracefs.record, wanted))
     place = _kept(("distribution", *kernel(), *_generator(), *files.values()), lambda: files)
@@ -174,13 +179,13 @@ def _include(header: Path) -> tuple[str, str]:
     return "-include", str(header)
 
 
-def _btf_files(wanted: tuple[str, ...]) -> Files:
+def _btf_files(wanted: tuple[str, ...], situation: tuple[str, ...]) -> Files:
     text, missing = btf_dump.header(wanted)
     return {
         **_skeleton(),
         "include/ebpftop/kernel_types.h": text,
         "include/ebpftop/hooks.h": _text("hooks.h"),
-        "include/ebpftop/constants.h": _constants(have_btf=True),
+        "include/ebpftop/constants.h": _constants(situation, have_btf=True),
         "missing": "\n".join(sorted(missing)) + "\n",
     }
 
@@ -188,7 +193,12 @@ def _btf_files(wanted: tuple[str, ...]) -> Files:
 def _generator() -> tuple[str, ...]:
     """Return all that goes into a tree besides the kernel: no version number to forget."""
     own = (Path(__file__), *(Path(str(module.__file__)) for module in (btf_dump, tracefs)))
-    return tuple(p.read_text() for p in (*own, *sorted(INCLUDE.iterdir())))
+    return (*(p.read_text() for p in own), *shared_c())
+
+
+def shared_c() -> tuple[str, ...]:
+    """Return the C that every source is compiled with, besides the kernel's types."""
+    return tuple(p.read_text() for p in sorted(INCLUDE.iterdir()))
 
 
 def _text(name: str) -> str:
@@ -200,6 +210,8 @@ def kernel() -> tuple[str, ...]:
 
     Raises OSError where that cannot be read just now, for want of files.
     """
+    if btf.given():
+        return (btf.digest(),)
     uname = os.uname()
     try:
         notes = Path("/sys/kernel/notes").read_bytes().hex()
@@ -319,10 +331,10 @@ def _version() -> tuple[str, str, str]:
     return major, minor, patch
 
 
-def _constants(*, have_btf: bool = False) -> str:
+def _constants(situation: tuple[str, ...], *, have_btf: bool = False) -> str:
     """Return macros that BTF has no names for, unless the distribution's headers define them."""
     words = [*CONSTANTS.split(), *(str(w) for pair in _errnos() for w in pair)]
-    words += [*_situation(), *(("HAVE_BTF", "1", *_task_helper()) if have_btf else ())]
+    words += [*situation, *(("HAVE_BTF", "1", *_task_helper()) if have_btf else ())]
     pairs = zip(words[::2], words[1::2], strict=True)
     return "".join(f"#ifndef {name}\n#define {name} {value}\n#endif\n" for name, value in pairs)
 
@@ -335,14 +347,11 @@ def _task_helper() -> tuple[str, ...]:
     )
 
 
-def _situation() -> tuple[str, ...]:
+def _situation(in_pidns: bool | None) -> tuple[str, ...]:
     """Return what else C has to know, which may differ when the same kernel is asked again."""
     locked = ("LOCKED_DOWN", "1") if capabilities.lockdown() == "confidentiality" else ()
-    namespace = procfs.pid_namespace()
-    if namespace is None:
-        return locked
-    device, inode = namespace
-    return (*locked, "PIDNS", f"{inode}u", "PIDNS_DEV", f"{device}ull")
+    inside = procfs.pid_namespace() is not None if in_pidns is None else in_pidns
+    return (*locked, "IN_PIDNS", "1") if inside else locked
 
 
 def _errnos() -> list[tuple[str, int]]:

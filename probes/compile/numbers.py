@@ -3,6 +3,7 @@
 C says where they go, by marks (include/hooks.h): `LEFT_OUT` asks whether to leave an event out of a
 sample, `ONLY_CALL` is the one system call that is wanted. A source says which number it wants in
 its first lines: `#define ONE_IN 8`. The verifier sees a constant: what it excludes costs nothing.
+`PIDNS` and `PIDNS_DEV` are our PID namespace, where that is not the first one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ import struct
 from collections.abc import Mapping
 
 from probes.errors import LoadFailed
+from probes.kernel import procfs
 
-_MARKS = {"ONE_IN": 0x5EED0001, "ONLY": 0x5EED0002}  # as in include/hooks.h
+_MARKS = {  # as in include/hooks.h
+    "ONE_IN": 0x5EED0001,
+    "ONLY": 0x5EED0002,
+    "PIDNS": 0x5EED0003,
+    "PIDNS_DEV": 0x5EED0004,
+}
+_OF_THE_HOST = frozenset({"PIDNS", "PIDNS_DEV"})
+"""Numbers that not every program has a place for."""
 _DEFINED = re.compile(r"#define (ONE_IN|ONLY) (\d+)\n")
 _MOVES = (0xB7, 0xB4)  # BPF_ALU64 and BPF_ALU: dst = imm
 
@@ -28,6 +37,12 @@ def split(source: str) -> tuple[str, Mapping[str, int]]:
         numbers[found[1]] = int(found[2])
         rest = rest[found.end() :]
     return (source, {}) if "ONE_IN" in numbers and "ONE_IN" in rest else (rest, numbers)
+
+
+def of_the_host() -> Mapping[str, int]:
+    """Return the numbers of the PID namespace that pids are shown of; none for the first one."""
+    found = procfs.pid_namespace()
+    return {} if found is None else {"PIDNS": found[1], "PIDNS_DEV": found[0]}
 
 
 def with_numbers(functions: Mapping[str, bytes], numbers: Mapping[str, int]) -> Mapping[str, bytes]:
@@ -47,6 +62,7 @@ def with_numbers(functions: Mapping[str, bytes], numbers: Mapping[str, int]) -> 
                 struct.pack_into("=I", code, at + 4, wanted[immediate])
                 places.add(immediate)
         made[name] = bytes(code)
-    if lost := [name for name in numbers if _MARKS[name] not in places]:
+    asked = numbers.keys() - _OF_THE_HOST
+    if lost := sorted(name for name in asked if _MARKS[name] not in places):
         raise LoadFailed(f"its C has no place for {lost[0]}; it asks neither LEFT_OUT nor ONE_IN")
     return made

@@ -9,17 +9,16 @@ itself: neither when it is loaded nor when its hook is attached and read.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from probes.errors import ProbeError, Unexpected
+from probes.kernel.users import user_name
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Row, Rung, TargetKind
 from probes.point import Point
 from probes.recording.compat import types_of
@@ -88,18 +87,12 @@ def _trust(path: Path) -> None:
 
 def _trusted(place: Path, about: os.stat_result) -> None:
     if about.st_uid not in (os.geteuid(), 0):
-        wanted = _user(os.geteuid()) + ("" if os.geteuid() == 0 else " or root")
-        raise _NotLoaded(f"{place} belongs to {_user(about.st_uid)}, not to {wanted}")
+        wanted = user_name(os.geteuid()) + ("" if os.geteuid() == 0 else " or root")
+        raise _NotLoaded(f"{place} belongs to {user_name(about.st_uid)}, not to {wanted}")
     # In a sticky folder (/tmp) everybody may make files, but not touch others'.
     sticky = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
         raise _NotLoaded(f"others may write to {place}: run chmod go-w {place}")
-
-
-def _user(uid: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return f"user {uid}"
 
 
 # -- what is in it ---------------------------------------------------------------------------

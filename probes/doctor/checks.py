@@ -14,6 +14,7 @@ from pathlib import Path
 
 from probes.attach import program as bpf_program
 from probes.attach.tracepoint import MOUNT_TRACEFS
+from probes.compile.compiler import NOTHING
 from probes.errors import ProbeError
 from probes.kernel import btf, capabilities, cgroups, rlimits, tracefs
 from probes.ladder import features
@@ -50,7 +51,7 @@ def uncompiled(modules: Modules) -> ProbeError | None:
     """Return why nothing can be compiled here (no bcc, no BTF and no headers), or None."""
     try:
         with ExitStack() as stack:
-            modules.take("int nothing(void *ctx) { return 0; }", stack)
+            modules.take(NOTHING, stack)
     except ProbeError as refusal:
         return refusal
     return None
@@ -106,8 +107,11 @@ def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer)
     return answer
 
 
-def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
-    """Yield the facts that decide which rungs work here. compiler: why nothing can be compiled."""
+def facts(compiler: ProbeError | None = None, by: str = "bcc") -> Iterator[Fact]:
+    """Yield the facts that decide which rungs work here.
+
+    compiler: why nothing can be compiled. by: what programs come from.
+    """
     lacking = capabilities.missing(capabilities.BPF, capabilities.PERFMON, capabilities.NET_ADMIN)
     yield Fact(
         "privilege",
@@ -123,7 +127,7 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
     )
     yield Fact(
         "compiler",
-        "bcc" if compiler is None else compiler.why,
+        by if compiler is None else compiler.why,
         compiler is None,
         "" if compiler is None else compiler.remedy,
     )

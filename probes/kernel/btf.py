@@ -1,8 +1,12 @@
-"""The running kernel's type information (BTF) through libbpf: ids to attach to, enums by name."""
+"""The running kernel's type information (BTF) through libbpf: ids to attach to, enums by name.
+
+A process that compiles for another kernel reads a file in its place (`use`).
+"""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -11,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from probes.errors import Unsupported, short
+from probes.errors import Unsupported, raise_if_short, short
 from probes.kernel import sysfs
 from probes.kernel.remembered import remembered
 
@@ -21,6 +25,7 @@ _SHOWN = Path("/sys/kernel/btf")
 _TAKES = 4
 """Memory that libbpf takes to read a BTF object, as a multiple of its size, at most."""
 _TRACEPOINT = "btf_trace_"
+_given: list[Path] = []
 
 
 @remembered
@@ -51,6 +56,8 @@ def _raise_if_short(said: str) -> None:
 
 def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+    lib.btf__parse.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    lib.btf__parse.restype = ctypes.c_void_p
     lib.btf__load_module_btf.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     lib.btf__load_module_btf.restype = ctypes.c_void_p
     lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
@@ -70,6 +77,43 @@ def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
     return lib
 
 
+def use(file: Path) -> None:
+    """Read this file in the place of the running kernel's BTF, from now on, in this process.
+
+    file: as /sys/kernel/btf/vmlinux is, or an ELF file with such a section. Raises Unsupported
+    where it is none; nothing may have been asked before.
+    """
+    if _vmlinux.cache_info().currsize:
+        raise ValueError("the running kernel's BTF is in use already")
+    _given[:] = [file]
+    if vmlinux() is None:
+        refusal = missing() if libbpf() is None else Unsupported(f"{file} has no BTF in it")
+        raise refusal
+
+
+def given() -> Path | None:
+    """Return the file that is read in the place of the running kernel's BTF, if any."""
+    return _given[0] if _given else None
+
+
+def digest() -> str:
+    """Return the SHA-256 of the BTF in use, in hexadecimal; "" where there is none."""
+    if not _given:
+        try:
+            return hashlib.sha256((_SHOWN / "vmlinux").read_bytes()).hexdigest()
+        except OSError as refused:
+            raise_if_short(refused)
+            return ""
+    lib, size = libbpf(), ctypes.c_uint32()
+    if lib is None:
+        return ""
+    raw = lib.btf__raw_data if hasattr(lib, "btf__raw_data") else lib.btf__get_raw_data
+    raw.argtypes, raw.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_void_p
+    return hashlib.sha256(
+        ctypes.string_at(raw(vmlinux(), ctypes.byref(size)), size.value)
+    ).hexdigest()
+
+
 def vmlinux() -> int | None:
     """Return the handle (struct btf *) of the kernel's BTF, loaded once; None where it has none.
 
@@ -81,7 +125,11 @@ def vmlinux() -> int | None:
 @cache
 def _vmlinux() -> int | None:
     lib = libbpf()
-    return None if lib is None else _loaded("vmlinux", lib.btf__load_vmlinux_btf)
+    if lib is None:
+        return None
+    if _given:
+        return _handle(lib.btf__parse(os.fsencode(_given[0]), None))
+    return _loaded("vmlinux", lib.btf__load_vmlinux_btf)
 
 
 def _loaded(name: str, load: Callable[[], int | None]) -> int | None:
@@ -152,7 +200,7 @@ def mentions(name: str) -> bool:
     libbpf finds none of these; reading the file takes a few milliseconds.
     """
     try:
-        return f"\0{name}\0".encode() in (_SHOWN / "vmlinux").read_bytes()
+        return f"\0{name}\0".encode() in (given() or _SHOWN / "vmlinux").read_bytes()
     except OSError:
         return False
 

@@ -71,7 +71,7 @@ def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
         pass
 
 
-def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
+def replace(path: Path, text: str | bytes, *, mode: int = 0o600) -> None:
     """Write the text to a file of that name, at once and whole, whatever was in it before.
 
     An existing file keeps its mode and its owner, where that is ours, the user's or the folder's; a
@@ -149,10 +149,11 @@ def person() -> tuple[int, int] | None:
 
 
 @contextmanager
-def _made(new: NewFile, text: str) -> Iterator[NewFile]:
+def _made(new: NewFile, text: str | bytes) -> Iterator[NewFile]:
     """Write a file with the text; it has its name in the end, or is gone."""
+    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
     try:
-        left = memoryview(text.encode("utf-8", "backslashreplace"))
+        left = memoryview(data)
         while left:
             left = left[os.write(new.fd, left) :]
         yield new

@@ -16,7 +16,7 @@ import platform
 from collections.abc import Callable
 
 from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
-from probes.kernel import btf, syscall_table
+from probes.kernel import syscall_table
 from probes.model import Program, Rung
 from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED
@@ -28,7 +28,6 @@ SLOTS = 513
 OTHER = SLOTS - 1
 """The number for all calls that no table has, of any kind."""
 TYPES = ("pt_regs", "task_struct", "thread_info", "k_sigaction")
-_TASK_BTF = "BPF_FUNC_get_current_task_btf"
 
 # What says that a call came through the table of 32-bit programs, whatever the code segment:
 # TS_COMPAT (a 64-bit process may do `int 0x80`), TIF_32BIT.
@@ -46,19 +45,13 @@ def compat(*, typed: bool) -> str:
     field, test = _COMPAT_FIELD.get(platform.machine(), ("", ""))
     if not field:
         return "static inline int is_compat(void) { return 0; }\n"
-    task = "struct task_struct *task ="
-    if typed and (number := _helper(_TASK_BTF)):
-        read = f"{task} ((struct task_struct *(*)(void)){number})();\n"
-        read += f"    u64 word = task->thread_info.{field};"
-    else:
-        read = f"{task} (void *)bpf_get_current_task();\n    u64 word = 0;\n"
-        read += f"    bpf_probe_read_kernel(&word, sizeof(task->thread_info.{field}),\n"
-        read += f"                          &task->thread_info.{field});"
-    return f"static inline int is_compat(void) {{\n    {read}\n    return !!(word {test});\n}}\n"
-
-
-def _helper(name: str) -> int | None:
-    return next((n for n, helper in btf.enum("bpf_func_id").items() if helper == name), None)
+    task, word = "struct task_struct *task =", f"task->thread_info.{field}"
+    read = f"{task} (void *)bpf_get_current_task();\n    u64 word = 0;\n"
+    read += f"    bpf_probe_read_kernel(&word, sizeof({word}), &{word});\n"
+    if typed:
+        direct = f"{task} ((struct task_struct *(*)(void))TASK_BTF)();\n    u64 word = {word};\n"
+        read = f"\n#ifdef TASK_BTF\n    {direct}#else\n    {read}#endif\n"
+    return f"static inline int is_compat(void) {{\n    {read}    return !!(word {test});\n}}\n"
 
 
 def number_field() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.compile import bundle
 from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
@@ -89,6 +90,8 @@ def of_hooks() -> Iterator[Compiler]:
     hooks = catalogue().values()
     if place := os.environ.get("EBPFTOP_COMPILE"):  # in a guest of the matrix
         compiler: Compiler = Asking(Path(place), hooks)
+    elif file := os.environ.get("EBPFTOP_BUNDLE"):  # without bcc: test_bundle
+        compiler = Compiler(hooks, bundle=bundle.read(Path(file)))
     else:
         compiler = Compiler(hooks, cached=True)
     yield compiler

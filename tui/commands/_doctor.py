@@ -7,6 +7,7 @@ import socket
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from probes.compile.bundle import Bundle
 from probes.compile.compiler import Compiler
 from probes.custom.catalogue import Catalogue
 from probes.doctor import checks
@@ -20,14 +21,15 @@ from probes.units import printable
 from tui.output.document import dumps
 
 
-def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Diagnosis]]:
+def examine(ids: Sequence[HookId], bundle: Bundle | None) -> tuple[list[Fact], list[Diagnosis]]:
     """Check the given hooks against the running kernel; all hooks if none is given."""
     hooks = Catalogue()
-    compiler = Compiler(hooks.values(), cached=True)
+    compiler = Compiler(hooks.values(), cached=True, bundle=bundle)
     modules = Modules(compiler)
     try:
         refusal = checks.uncompiled(modules)
-        return list(checks.facts(refusal)), _findings(ids, hooks, modules, refusal)
+        by = str(compiler.bundle or "bcc")
+        return list(checks.facts(refusal, by)), _findings(ids, hooks, modules, refusal)
     finally:
         compiler.close()
 

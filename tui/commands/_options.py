@@ -162,6 +162,7 @@ def watch_options(parser: argparse.ArgumentParser) -> None:
     )
     budget_option(limits)
     memory_option(limits)
+    bundle_option(parser)
     rules = parser.add_argument_group("drop rules")
     drop_option(rules)
     rules.add_argument(
@@ -169,6 +170,16 @@ def watch_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept --drop without a terminal even if your own connection, which rules would "
         "spare, is not found",
+    )
+
+
+def bundle_option(parser: ArgumentGroup) -> None:
+    parser.add_argument(
+        "--bundle",
+        metavar="FILE",
+        type=named_file,
+        help="use the programs that `ebpftop bundle` compiled for this kernel build, on a host "
+        "without bcc (default: what fits in /var/lib/ebpftop/bundles, if there is no bcc)",
     )
 
 

@@ -21,6 +21,7 @@ from tui.session import own_usage
 from tui.terminal import crash, leaving
 
 if TYPE_CHECKING:
+    from probes.compile.bundle import Bundle
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
 
 DONE, NOT_ATTACHED, USAGE = 0, 1, 2
@@ -37,6 +38,15 @@ def version() -> str:
         return metadata.version("ebpftop")
     except metadata.PackageNotFoundError:
         return "unknown"  # run from a tree that was never installed
+
+
+def bundle_of(arguments: argparse.Namespace) -> Bundle | None:
+    """Return the bundle that is asked for. Raises ProbeError where it may not be used."""
+    if arguments.bundle is None:
+        return None
+    from probes.compile import bundle
+
+    return bundle.read(arguments.bundle, ebpftop=version())
 
 
 def asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
@@ -75,6 +85,7 @@ def make_live(arguments: argparse.Namespace) -> Live:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        bundle=bundle_of(arguments),
         limit=arguments.memory,
         used=own_usage.memory,
     )

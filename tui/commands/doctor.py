@@ -8,7 +8,7 @@ from probes.custom.catalogue import Catalogue
 from probes.units import no_such
 from tui.commands import _options
 from tui.commands._help import LADDER, PRINTED
-from tui.commands._run import DONE, UsageError, say
+from tui.commands._run import DONE, UsageError, bundle_of, say
 from tui.output import colour
 
 HELP = "check what this host allows: each hook, each rung"
@@ -25,6 +25,7 @@ STATUSES = PRINTED
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _options.color_option(parser)
+    _options.bundle_option(parser)
     parser.add_argument(
         "--hook",
         metavar="HOOK[@TARGET]",
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.programs is not None:
         return _programs(arguments)
     say(Catalogue().complaints)
-    facts, findings = _doctor.examine(arguments.hooks or ())
+    facts, findings = _doctor.examine(arguments.hooks or (), bundle_of(arguments))
     report = _doctor.as_json if arguments.json else _doctor.as_text
     print(colour.painted(report(facts, findings), arguments.color))
     return DONE

@@ -7,7 +7,7 @@ import argparse
 from probes.errors import ProbeError
 from tui.commands import _options
 from tui.commands._help import SHOWN
-from tui.commands._run import UsageError, here, say
+from tui.commands._run import UsageError, bundle_of, here, say
 from tui.commands._screen import need_terminal, show
 from tui.config import in_force
 from tui.session import own_usage
@@ -19,6 +19,7 @@ EXAMPLES = {
     "sudo ebpftop": "this host, with all hooks that only observe",
     "sudo ebpftop --attach xdp@eth0": "count at XDP on eth0, too",
     "ebpftop --remote ops@web1 --remote-command 'sudo ebpftop'": "another host, through ssh",
+    "sudo ebpftop --bundle web1.bundle": "without bcc: `ebpftop help bundle`",
     "ebpftop demo": "a scripted incident, without privilege",
 }
 STATUSES = SHOWN
@@ -73,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        bundle=bundle_of(arguments),
         limit=arguments.memory,
         used=own_usage.memory,
     )
@@ -87,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _remote(arguments: argparse.Namespace) -> int:
+    if arguments.bundle is not None:
+        raise UsageError("--bundle is for this host; that one looks in /var/lib/ebpftop/bundles")
     from probes.sources.memory_keeper import MemoryKeeper
     from probes.sources.remote.source import Remote
     from probes.sources.remote.ssh import by_ssh

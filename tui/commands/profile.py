@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
     _options.budget_option(limits)
     _options.memory_option(limits)
+    _options.bundle_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

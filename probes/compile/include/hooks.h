@@ -88,3 +88,9 @@ static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
 #define SOCKET_COOKIE(ctx) (((u64 (*)(void *))BPF_FUNC_get_socket_cookie)((void *)(ctx)))
 
 #include "constants.h"
+
+/* Our PID namespace, which is not the first one: its inode, and the device of that. */
+#ifdef IN_PIDNS
+#define PIDNS ((u32)NUMBER_AT(0x5eed0003))
+#define PIDNS_DEV NUMBER_AT(0x5eed0004)
+#endif

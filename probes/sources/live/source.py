@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from probes.attach import persistent, slow_closing
 from probes.compile import headers
+from probes.compile.bundle import Bundle
 from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
@@ -61,8 +62,8 @@ class Live:
 
     wanted: the hooks to attach at start (None: the safe set). also: those that the user asked for
     beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget, of
-    one CPU, for the programs of all hooks together; None: none. limit: bytes of memory; used: how
-    many are in use, without maps.
+    one CPU, for the programs of all hooks together; None: none. bundle: programs that were compiled
+    elsewhere. limit: bytes of memory; used: how many are in use, without maps.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Live:
         drops: Iterable[tuple[str, DropRule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
+        bundle: Bundle | None = None,
         limit: int | None = None,
         used: Callable[[], int] = usage.resident,
     ) -> None:
@@ -95,6 +97,7 @@ class Live:
         self._compiler = Compiler(
             self._hooks.values(),
             cached=True,
+            bundle=bundle,
             at_once=memory.compiles_for(limit),
             room=lambda: self._bound.room.make(),
         )

@@ -82,7 +82,7 @@ def attached(
         status = attachment.climb(pinned=rung, asked=True)
         stood(status, record_property)
         assert status.rung == rung
-        if id.hook in KEPT:
+        if id.hook in KEPT and _rung(id.hook, rung).source:
             keep(_rung(id.hook, rung).source_for(id.target))
         programs.extend(_programs_held())
         return attachment

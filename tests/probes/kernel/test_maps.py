@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from probes.compile.compiler import relocated
+from probes.compile.instructions import relocated
 from probes.errors import LoadFailed
 from probes.kernel.map_entries import StructLayout
 
