@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from bench.overview_reading import Case, Others, Reading, reading
@@ -18,7 +19,14 @@ from tests.support.incidents import noise
 from tests.support.incidents.stage import CannotBePlayed, Stage
 from tests.support.incidents.story import Story, stories
 
-ROWS, COLUMNS = 40, 120
+LARGE, SMALL = (40, 120), (24, 80)
+"""Rows and columns."""
+_PAINTED = 200
+"""Cells of a screen that is there."""
+_KEYS, _FIRST_LOOK = (b"\x1b[H", *[b"\x1b[B"] * 8), 6.0
+"""Home and down, and seconds before the first of them: nothing else is read before."""
+_PATIENCE = 30.0
+"""Seconds for which a small screen is read at most; nothing is watched after it was read."""
 COLD, WARM, CALM = "cold", "warm", "calm"
 ON_BEFORE = 2.5
 """Seconds that an incident is on before a cold monitor is started."""
@@ -37,9 +45,9 @@ _STILL = 0.12
 class Outcome:
     """What was seen; seconds until something was named, None: never.
 
-    held: the share of the time since `first` in which it stayed there. wrong: false alarms, with
-    the second each was first seen. others: rows of other users. trace: what was in first place, and
-    since when.
+    held: the share of the time since `first` in which it stayed there. read: until one row said
+    what, who, where, which share and since when. wrong: false alarms, with the second each was
+    first seen. others: rows of other users. trace: what was in first place, and since when.
     """
 
     story: str
@@ -50,6 +58,7 @@ class Outcome:
     lacks: list[str] = field(default_factory=list)
     first_row: str = ""
     verdict: str = ""
+    read: float | None = None
     wrong: dict[str, float] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     trace: list[tuple[float, str]] = field(default_factory=list)
@@ -81,6 +90,16 @@ class Watch:
         """What is marked now was so before: it is no false alarm of this story."""
         self._known = {c.name for c in reading(self._terminal.screen.text()).marked()}
 
+    def until_read(self) -> None:
+        """Read a small screen; after a while with the arrow keys: other rows may be above it."""
+        end, keys = self._begun + _PATIENCE, cycle(_KEYS)
+        while self.outcome.read is None and time.monotonic() < end:
+            still(self._terminal)
+            self._judge(reading(self._terminal.screen.text()))
+            if self.outcome.named is None and time.monotonic() > self._begun + _FIRST_LOOK:
+                self._terminal.type(next(keys))
+        self.outcome.seconds = time.monotonic() - self._begun
+
     def run(self, seconds: float) -> None:
         """To the end, which comes earlier if the cause is named in first place."""
         one, end = self.outcome, self._begun + seconds
@@ -109,6 +128,8 @@ class Watch:
         first = places[:1] == [0] or spoken
         if one.first is None and first:
             one.first = passed
+        if one.read is None and any(expected.is_told(case.text) for case in marked):
+            one.read = passed
         if one.first is not None:
             self._looks = [self._looks[0] + first, self._looks[1] + 1]
             one.held = round(self._looks[0] / self._looks[1], 2)
@@ -149,13 +170,22 @@ def still(terminal: Terminal) -> None:
             return
 
 
+def until_painted(terminal: Terminal) -> None:
+    """Read until the first screen is there, for half a minute at most."""
+    end = time.monotonic() + _PATIENCE
+    while terminal.screen.painted() < _PAINTED and time.monotonic() < end:
+        terminal.read(_STILL, draw=True)
+
+
 @contextmanager
-def monitor(cache: Path, arguments: Sequence[str] = ()) -> Iterator[Terminal]:
+def monitor(
+    cache: Path, arguments: Sequence[str] = (), size: tuple[int, int] = LARGE
+) -> Iterator[Terminal]:
     """ebpftop. cache: its own, which no other run of ebpftop at this machine prunes."""
     colours = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     environment = {**os.environ, **colours, "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-m", "tui.cli", *arguments]
-    terminal = Terminal(command, environment, ROWS, COLUMNS)
+    terminal = Terminal(command, environment, *size)
     try:
         yield terminal
     finally:
@@ -172,8 +202,15 @@ class Player:
     """Plays one story after the other, each as its mode says."""
 
     def __init__(
-        self, mode: str, *, noisy: bool, folder: Path, arguments: Sequence[str] = ()
+        self,
+        mode: str,
+        *,
+        noisy: bool,
+        folder: Path,
+        arguments: Sequence[str] = (),
+        small: bool = False,
     ) -> None:
+        self._small = small
         self._mode, self._noisy, self._folder = mode, noisy, folder
         self._cache, self._arguments = folder.parent / "cache", tuple(arguments)
 
@@ -197,8 +234,13 @@ class Player:
         with Stage() as stage:
             story.play(stage)
             time.sleep(ON_BEFORE)
-            with monitor(self._cache, self._arguments + story.arguments) as terminal:
-                Watch(story, outcome, terminal).run(WATCHED[self._mode])
+            size = SMALL if self._small else LARGE
+            with monitor(self._cache, self._arguments + story.arguments, size) as terminal:
+                if self._small:
+                    until_painted(terminal)
+                    Watch(story, outcome, terminal).until_read()
+                else:
+                    Watch(story, outcome, terminal).run(WATCHED[self._mode])
                 self._photograph(terminal, name)
                 outcome.happened = story.happened(stage)
         return outcome
@@ -229,10 +271,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--memory")
     asked = parser.parse_args()
     limit = ("--memory", asked.memory) if asked.memory else ()
-    player = Player(asked.mode, noisy=not asked.bare, folder=asked.folder, arguments=limit)
+    player = Player(
+        asked.mode, noisy=not asked.bare, folder=asked.folder, arguments=limit, small=asked.small
+    )
     player.play(asked.names)
 
 

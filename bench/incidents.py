@@ -10,8 +10,10 @@ first place; the share of the time since in which it stayed there; what the best
 false alarms a minute; the first marked row.
 
 --quick: the ten stories marked so, cold, and their calm workloads (8 minutes); --bare: without the
-noise beside it; --memory: as the program's. What was measured of this very tree is kept under
-~/.cache/ebpftop-incidents and is not played again, so an ended run is resumed; --again: begin anew.
+noise beside it; --memory: as the program's; --small: on a terminal of 80x24, cold, until one row
+says who, what, where, which share and since when, from the first screen on. What was measured of
+this very tree is kept under ~/.cache/ebpftop-incidents and is not played again, so an ended run is
+resumed; --again: begin anew.
 Rows that name a process or a namespace of other users of the machine are left out; use it alone all
 the same: calls are counted for all. Asserts nothing.
 """
@@ -35,6 +37,8 @@ Wanted = list[tuple[str, str]]
 """Modes and names."""
 SOON = 6.0
 """Seconds within which a cause is to be named."""
+READ = 5.0
+"""Seconds within which who, what, where, which share and since when are to be read."""
 
 
 def main() -> None:
@@ -43,6 +47,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="ten stories, cold")
     parser.add_argument("--mode", choices=(COLD, WARM, CALM), help="only this")
     parser.add_argument("--bare", action="store_true", help="no noise beside it")
+    parser.add_argument("--small", action="store_true", help="at 80x24, until all of it is read")
     parser.add_argument("--memory", help="the program's --memory")
     parser.add_argument("--again", action="store_true", help="begin anew")
     asked = parser.parse_args()
@@ -50,8 +55,13 @@ def main() -> None:
         parser.error("this takes root")
     if unknown := set(asked.names) - stories().keys():
         parser.error(f"no story {', '.join(sorted(unknown))}; there are {', '.join(stories())}")
-    wanted = [w for w in _wanted(asked.names, quick=asked.quick) if asked.mode in (None, w[0])]
-    how = ["--bare"] * asked.bare + (["--memory", asked.memory] if asked.memory else [])
+    mode = COLD if asked.small else asked.mode
+    wanted = [w for w in _wanted(asked.names, quick=asked.quick) if mode in (None, w[0])]
+    how = (
+        ["--bare"] * asked.bare
+        + ["--small"] * asked.small
+        + (["--memory", asked.memory] if asked.memory else [])
+    )
     folder = _folder(how)
     if asked.again:
         _forget(folder, wanted)
@@ -119,18 +129,20 @@ def _said(outcome: Outcome | None, mode: str, name: str) -> None:
 
 
 HEAD = (
-    f"{'story':18}{'mode':6}{'named':>7}{'first':>7}{'held':>6}  {'right':6}{'lacks':22}"
+    f"{'story':18}{'mode':6}{'named':>7}{'first':>7}{'read':>7}{'held':>6}  {'right':6}{'lacks':22}"
     f"{'false/min':>9}  first marked row"
 )
 
 
 def _line(one: Outcome) -> str:
-    named, first = ("-" if s is None else f"{s:.1f}s" for s in (one.named, one.first))
+    seconds = (one.named, one.first, one.read)
+    named, first, read = ("-" if s is None else f"{s:.1f}s" for s in seconds)
     held = f"{one.held:.0%}" if one.first is not None else "-"
     lacks = "" if one.mode == CALM else " ".join(one.lacks)
     shown = next(iter(one.wrong), "") if one.mode == CALM else one.first_row or "(none)"
     return (
-        f"{one.story:18}{one.mode:6}{named:>7}{first:>7}{held:>6}  {'yes' if one.right else 'NO':6}"
+        f"{one.story:18}{one.mode:6}{named:>7}{first:>7}{read:>7}{held:>6}  "
+        f"{'yes' if one.right else 'NO':6}"
         f"{lacks:22}{one.false_per_minute:9.1f}  {' '.join(shown.split())[:110]}"
     )
 
@@ -153,8 +165,10 @@ def _sum(mode: str, found: Iterable[Outcome]) -> None:
         return
     soon = sum(o.right and (o.first or 0) <= SOON for o in found)
     false = 60 * sum(len(o.wrong) for o in found) / max(sum(o.seconds for o in found), 1)
+    read = sum(o.read is not None and o.read <= READ for o in found)
     print(
-        f"{mode}: {soon} of {len(found)} in first place within {SOON:.0f} s,"
+        f"{mode}: {read} of {len(found)} read in full within {READ:.0f} s;"
+        f" {soon} in first place within {SOON:.0f} s,"
         f" {sum(o.right for o in found)} at all, {sum(o.named is not None for o in found)} named"
         f" somewhere; {false:.1f} false alarms a minute"
     )

@@ -57,12 +57,36 @@ def _by_cells(text: str) -> bool:
     return bool(_NARROW(text)) or all(cell_len(c) == 1 for c in text)
 
 
+_LEAST_WORD = 8
+"""Letters that are left of a word that is cut within."""
+
+
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """Pad a text to exactly that many cells, or cut it, with a "~" for what is missing."""
     have = width_of(text)
     if have > width:
         return set_cell_size(text, width - 1) + "~" if width > 1 else "~"[:width]
     return " " * (width - have) + text if right else text + " " * (width - have)
+
+
+def fit_words(text: str, width: int) -> str:
+    """Do as `fit`, but cut the longest words within: the first and the last say what and where."""
+    words = text.split(" ")
+    for _ in words:
+        over = width_of(" ".join(words)) - width
+        if over <= 0:
+            break
+        at = max(range(len(words)), key=lambda n: len(words[n]))
+        words[at] = _cut_within(words[at], max(len(words[at]) - over, _LEAST_WORD))
+    return fit(" ".join(words), width)
+
+
+def _cut_within(word: str, length: int) -> str:
+    """Return a word of so many letters, of which some within are replaced by a "~"."""
+    if len(word) <= length:
+        return word
+    tail = (length - 1) // 3
+    return f"{word[: length - 1 - tail]}~{word[len(word) - tail :]}"
 
 
 def wrap(text: str, width: int) -> Iterator[str]:

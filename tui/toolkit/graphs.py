@@ -95,12 +95,12 @@ def _usual(view: View, subject: Subject, since: float | None) -> float | None:
 def _title(
     view: View, title: Title, now: float | None, usual: float | None, is_bad: bool, width: int
 ) -> Line:
-    """Return "─ eth1 drops/s ── now 7.8k ── usual 0 ──"; without the usual if space is short."""
+    """Return "─ eth1 ── drops/s, now 7.8k ── usual 0 ──"; without the usual if space is short."""
     unit, rule = title.unit, "-" if view.ascii else "─"
     said = units.show(usual, unit, bits=view.bits) if usual is not None else "unknown"
     after: list[Span] = [
-        (f" {title.counted} ", ""),
-        (f"{rule * 2} ", "muted"),
+        (f" {rule * 2} ", "muted"),
+        (f"{title.counted}, ", ""),
         (f"now {units.show(now, unit, bits=view.bits)} ", (title.mark or "warn") * is_bad),
         (f"{rule * 2} usual {said} ", "muted"),
     ]

@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.support.incidents.stage import Stage
 
 FOLDER = Path(__file__).parents[2] / "incidents"
+SINCE = r"\d\d:\d\d:\d\d|\d+ (s|min|h) ago"
+"""The moment in which it began, or before which."""
 PARTS = ("what", "who", "where", "share")
 
 
@@ -35,6 +37,10 @@ class Expected:
     def names(self, text: str) -> bool:
         """Whether it names the cause; of how much is asked apart."""
         return not set(self.lacks(text)) - {"share"}
+
+    def is_told(self, text: str) -> bool:
+        """Whether a row says all of it, and since when."""
+        return not self.lacks(text) and bool(re.search(SINCE, text))
 
     def is_of(self, text: str) -> bool:
         """Whether a row is of this incident, be it only of a part."""

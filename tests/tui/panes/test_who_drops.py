@@ -129,6 +129,20 @@ async def test_under_a_reason_stands_what_it_means() -> None:
         assert text(app).count("udp:514: The receive buffer of the socket was full.") == 1
 
 
+@pytest.mark.parametrize(("ticks", "xdp", "every"), [(49, "0", "1"), (30, "", "")])
+async def test_what_stages_usually_lose_is_said_where_it_is_known(
+    ticks: int, xdp: str, every: str
+) -> None:
+    """Of all stages not before it is of each that loses packets now."""
+    async with playing(size=(120, 60), ticks=ticks) as (app, pilot):
+        await _press(pilot, "enter")
+        head, *rows = text(app).splitlines()[5:15]
+        end = head.index("Usual") + len("Usual")
+        said = {row[7:18].strip(): row[end - 5 : end].strip() for row in rows}
+        assert (said["XDP"], said["all"]) == (xdp, every)
+        assert said["TC ingress"] == said["TC egress"] == "0"
+
+
 async def test_the_stages_of_the_funnel_add_up() -> None:
     """What is lost is lost at one stage: the kernel's own, and the program's, each once."""
     async with playing(size=(120, 60)) as (app, pilot):
@@ -137,7 +151,7 @@ async def test_the_stages_of_the_funnel_add_up() -> None:
         await _press(pilot, "enter")
         row = next(r for r in text(app).splitlines() if "!     all" in r)
         lost = float(row.split()[2].removesuffix("k")) * 1000
-        assert f"eth1 lost/s ── now {row.split()[2]} " in text(app)
+        assert f"eth1 ── lost/s, now {row.split()[2]} " in text(app)
         known = sum(record.number(n) for n in ("programs", "drops", "link"))
         assert lost == pytest.approx(known, rel=0.05)
 

@@ -44,7 +44,7 @@ def _title(view: View, record: TableRow, role: str, width: int) -> Line:
     rule, shade = ("-", "x") if view.ascii else ("─", "▒")
     said = f"now {_per_s(record, 'connects_per_s')}, failed {_per_s(record, 'failed_per_s')}"
     after: Sequence[Span] = (
-        (" connects/s ", ""), (f"{rule * 2} ", "muted"), (f"{said} ", record.mark),
+        (f" {rule * 2} ", "muted"), ("connects/s, ", ""), (f"{said} ", record.mark),
         (f"{rule * 2} ", "muted"), (shade, role), (" failed ", "muted"),
     )  # fmt: skip
     room = max(width - 5 - sum(len(text) for text, _ in after), 8)

@@ -11,7 +11,7 @@ from probes.analysis.cases.claim import Claim
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
-from tui.panes.interfaces.path_graphs import lost_and_in, lost_usual
+from tui.panes.interfaces.path_graphs import lost_and_in, lost_usual, usual_at_stages
 from tui.panes.interfaces.path_reasons import here
 from tui.session.view import View
 from tui.table.fields import SIGNS, TableRow, label
@@ -61,6 +61,7 @@ class Path:
         self.lost = sum_of(s.lost for s in stages if s.lost is not None)
         self._ascii, self._reasons = view.ascii, here(view, interface)
         self._usual = lost_usual(view, interface)
+        self._usual_at = usual_at_stages(view, interface)
         self._claims: dict[str, list[Claim]] = {}
         for claim in claims_at(view, interface):
             self._claims.setdefault(claim.where.stage or "", []).append(claim)
@@ -91,7 +92,7 @@ class Path:
         mark = self.mark(stage.name)
         claimed = [c.usual for c in self._claims.get(stage.name, ()) if c.usual is not None]
         bar = _bar(stage, most, layout.bar, mark, ascii=self._ascii)
-        usual = sum(claimed) if claimed else None
+        usual = sum(claimed) if claimed else self._usual_at.get(stage.name)
         return self._line(stage, layout, bar, mark, usual, self._by(stage, layout.by))
 
     def _line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from probes.analysis.history import Figure
 from probes.analysis.time_columns import Curve
@@ -55,8 +55,33 @@ def came_in(view: View, record: TableRow, width: int, height: int) -> list[Line]
 
 
 def lost_usual(view: View, interface: str) -> float | None:
-    """Return how many packets a second are usually lost there; None if nothing is known."""
-    return sum_known(*(view.usual(figure, interface) for figure in (KERNEL, XDP, TC)))
+    """Return how many packets a second are usually lost there.
+
+    None if nothing is known, or not of each that loses some now.
+    """
+    found = []
+    for figure in (KERNEL, XDP, TC):
+        usual = view.usual(figure, interface)
+        if usual is None and any(view.series(figure, interface, 1)):
+            return None
+        found.append(usual)
+    return sum_known(*found)
+
+
+def usual_at_stages(view: View, interface: str) -> Mapping[str, float]:
+    """Return how many packets a second are usually lost at stages, as far as that is known.
+
+    What the kernel or the device loses is known of all of its stages together: usually nothing at
+    each, if it is nothing at all.
+    """
+    parts = ((KERNEL, ("stack", "socket", "qdisc")), (TC, ("tc-ingress", "tc-egress")))
+    found = {}
+    for figure, stages in (*parts, (LINK, ("nic", "wire"))):
+        if view.usual(figure, interface) == 0:
+            found.update(dict.fromkeys(stages, 0.0))
+    if (usual := view.usual(XDP, interface)) is not None:
+        found["xdp"] = usual
+    return found
 
 
 def _lost(

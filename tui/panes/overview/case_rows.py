@@ -125,7 +125,7 @@ def verdict(findings: Sequence[Finding], now: float) -> Trouble | None:
 def _brief(finding: Finding, now: float) -> str:
     """Return a case in few words: "eth1 drops packets, 38%, 26 s ago"."""
     since = finding.since
-    when = f"before {words.clock(finding.watched)}" if since is None else words.ago(since, now)
+    when = words.when(finding, now) if since is None else words.ago(since, now)
     return ", ".join(filter(None, (finding.case.head.what, words.share(finding), when)))
 
 

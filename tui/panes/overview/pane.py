@@ -15,7 +15,7 @@ from tui.panes.overview.selected import drawn
 from tui.panes.overview.timeline import timeline
 from tui.session.view import Event, View, clock
 from tui.table.fields import SIGNS, Field, TableRow, label
-from tui.table.lines import BLANK, Line, fit, line, wrap
+from tui.table.lines import BLANK, Line, fit, fit_words, line, wrap
 from tui.toolkit.history_line import BACK
 from tui.toolkit.pane import EVERY, Pane, Trouble
 
@@ -103,7 +103,7 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
     return (
         Field("place", "#", Unit.NUMBER, 0, 9, help="the gravest first, then the calm ones"),
         Field("what", WRONG, Unit.TEXT, 26, 0, 46, "what is wrong; else the busiest or slowest",
-              _role),
+              _role, drawn=lambda record, width: fit_words(label(record.text("what")), width)),
         Field("where", "Pane", Unit.TEXT, 0, 9, help="the pane that Enter goes to"),
         Field("share", "Share", Unit.PERCENT, 6, 0,
               help="of the packets, calls, attempts; or how many times the usual", colour=_role,
