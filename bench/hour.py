@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from bench.load import ROWS
 from bench.processes import Tree
-from bench.terminal import Terminal
+from bench.terminal import EBPFTOP, Terminal
 
 PARTS = 12
 LOOK = 5.0
@@ -68,7 +68,7 @@ def _measured(arguments: argparse.Namespace) -> list[Stretch]:
     load = subprocess.Popen(pace)
     try:
         time.sleep(2)
-        terminal = Terminal([sys.executable, "-m", "tui.cli", *limit], environment, 50, 160)
+        terminal = Terminal([EBPFTOP, *limit], environment, 50, 160)
         try:
             return _parts(terminal, load.pid, whole / PARTS)
         finally:

@@ -14,7 +14,7 @@ from itertools import cycle
 from pathlib import Path
 
 from bench.overview_reading import Case, Others, Reading, reading
-from bench.terminal import Terminal
+from bench.terminal import EBPFTOP, Terminal
 from tests.support.incidents import noise
 from tests.support.incidents.stage import CannotBePlayed, Stage
 from tests.support.incidents.story import Story, stories
@@ -184,7 +184,7 @@ def monitor(
     """ebpftop. cache: its own, which no other run of ebpftop at this machine prunes."""
     colours = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     environment = {**os.environ, **colours, "XDG_CACHE_HOME": str(cache)}
-    command = [sys.executable, "-m", "tui.cli", *arguments]
+    command = [EBPFTOP, *arguments]
     terminal = Terminal(command, environment, *size)
     try:
         yield terminal

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.terminal import Terminal
+from bench.terminal import EBPFTOP, Terminal
 
 EACH = 2500
 """Connections of one process, which has two files for each."""
@@ -53,7 +53,7 @@ def main() -> None:
 def _measure(arguments: argparse.Namespace) -> None:
     loads = [] if arguments.quiet else _loads(arguments.connections)
     memory = ["--memory", str(arguments.memory)] if arguments.memory else []
-    command = [sys.executable, "-m", "tui.cli", *arguments.command, *memory, "--budget", "off"]
+    command = [EBPFTOP, *arguments.command, *memory, "--budget", "off"]
     if arguments.cgroup:
         command = [*_confined(arguments.cgroup), *command]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import Tree
-from bench.terminal import Terminal
+from bench.terminal import EBPFTOP, Terminal
 from probes.kernel import bpf
 from probes.point import ProgType
 
@@ -156,7 +156,7 @@ def _measure(case: str, arguments: argparse.Namespace) -> None:
     many, made, key = CASES[case]
     key, seconds = (arguments.key or key.decode()).encode(), arguments.seconds
     limit = ["--memory", str(arguments.memory)] if arguments.memory else []
-    command = [sys.executable, "-m", "tui.cli", *limit, "--budget", "off"]
+    command = [EBPFTOP, *limit, "--budget", "off"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     with _loads(made()):
         terminal = Terminal(command, environment, 50, 160)

@@ -29,7 +29,7 @@ from typing import NoReturn
 
 from bench.load import ROWS
 from bench.processes import Tree
-from bench.terminal import Terminal
+from bench.terminal import EBPFTOP, Terminal
 
 SIZES = ((80, 24), (160, 50), (200, 60))
 """Columns and rows."""
@@ -41,7 +41,6 @@ DOWN, UP = b"\x1b[B", b"\x1b[A"
 PAINTED = 200
 """A screen is there when so many of its cells are not blank."""
 NETNS = "EBPFTOP_BENCH_NETNS"
-EBPFTOP = str(Path(sys.executable).with_name("ebpftop"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,14 @@ import re
 import select
 import signal
 import struct
+import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+EBPFTOP = str(Path(sys.executable).with_name("ebpftop"))
+"""The command as it is installed."""
 TOKEN = re.compile(
     r"\x1b\[(?P<args>[0-9;:?<=>]*)[ -/]*(?P<final>[@-~])"
     r"|\x1b[\]P_^X][^\x1b\x07]*(?:\x07|\x1b\\)"

@@ -33,9 +33,25 @@ def main() -> "NoReturn":
         if (place / "tui" / "cli.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))
             break
+    _import_without_openssl()
     from tui.terminal import leaving
 
     leaving.run(_main)
+
+
+def _import_without_openssl() -> None:
+    """Import what would load OpenSSL (5 MB, a twentieth of the start) for what is never used.
+
+    asyncio does without TLS then, and hashlib uses Python's own hashes, if they are built in.
+    Whoever imports ssl later has it.
+    """
+    spared = {"ssl": "asyncio"}
+    if {"_md5", "_sha1", "_sha3", "_blake2"} < set(sys.builtin_module_names):
+        spared["_hashlib"] = "hashlib"
+    for name, user in spared.items():
+        sys.modules[name] = None  # type: ignore[assignment]
+        __import__(user)
+        del sys.modules[name]
 
 
 def _need_room() -> None:

@@ -46,7 +46,7 @@ class _Histograms:
 
     def __init__(self, place: int) -> None:
         self._place, self._turn = place, 0
-        self._rows = KnownRows(SLOTS)
+        self.rows = KnownRows(SLOTS)
         self._before: list[_Buckets] | NDArray[Any] = []  # by number: of few rows, of many
         # Slot, turn, and what was added: number, bucket, hits, and so on.
         self._added: deque[tuple[int, int, array[int]]] = deque()
@@ -63,7 +63,7 @@ class _Histograms:
             added = self._take_few(sample.rows, from_zero=from_zero)
         if added:
             self._added.append((slot, self._turn, added))
-        self._rows.sweep()
+        self.rows.sweep()
 
     def forget(self, before: int) -> None:
         """Forget slots that are too old."""
@@ -73,10 +73,10 @@ class _Histograms:
     def _take_few(self, rows: Mapping[Key, Row], *, from_zero: bool) -> array[int]:
         place, before, turn = self._place, self._listed(), self._turn
         buckets = {k: now for k, row in rows.items() if isinstance(now := row[place], tuple)}
-        self._rows.take(turn, list(buckets))
-        before.extend([()] * (self._rows.number - len(before)))
-        first, added = self._rows.first, array("I")
-        for number, now in zip(self._rows.slots, buckets.values(), strict=True):
+        self.rows.take(turn, list(buckets))
+        before.extend([()] * (self.rows.number - len(before)))
+        first, added = self.rows.first, array("I")
+        for number, now in zip(self.rows.slots, buckets.values(), strict=True):
             was = before[number]
             if first[number] == turn:
                 was = (0,) * len(now) if from_zero else now
@@ -102,10 +102,10 @@ class _Histograms:
         if cells.known is not None:
             known = cells.known
             rows, cells = rows.at(known), TupleCells(cells.raw[known])
-        self._rows.take(self._turn, rows.only_keys())
-        numbers, raw = ints(self._rows.slots), cells.raw
+        self.rows.take(self._turn, rows.only_keys())
+        numbers, raw = ints(self.rows.slots), cells.raw
         before = self._in_array(raw)
-        fresh = ints(self._rows.first)[numbers] == self._turn
+        fresh = ints(self.rows.first)[numbers] == self._turn
         before[numbers[fresh]] = 0 if from_zero else raw[fresh]
         added = array("I")
         for begin in range(0, len(raw), _AT_ONCE):
@@ -116,7 +116,7 @@ class _Histograms:
 
     def _in_array(self, like: NDArray[Any]) -> NDArray[Any]:
         """Return the last buckets as an array with a place for each number."""
-        before, number, width = self._before, self._rows.number, like.shape[1]
+        before, number, width = self._before, self.rows.number, like.shape[1]
         if isinstance(before, list):
             rows = [buckets or (0,) * width for buckets in before]
             before = TupleCells.narrow(np.array(rows, "u8").reshape(-1, width)).raw
@@ -130,10 +130,10 @@ class _Histograms:
 
     def of(self, key: Key, begin: int, end: int) -> dict[int, dict[int, int]]:
         """Return a row's hits by slot and bucket, in the slots from `begin` to before `end`."""
-        number, found = self._rows.find(key), dict[int, dict[int, int]]()
+        number, found = self.rows.find(key), dict[int, dict[int, int]]()
         if number < 0:
             return found
-        first = self._rows.first[number]
+        first = self.rows.first[number]
         for slot, turn, added in self._added:
             if begin <= slot < end and turn >= first:
                 for place in _places(added, number):
@@ -216,6 +216,12 @@ class Heat:
                 histograms.take(known.slot, sample, from_zero=from_zero)
                 histograms.forget(slot - SLOTS)
             known.slot = slot
+
+    def keep_gone(self, most: int) -> None:
+        """Keep so many rows of each histogram after they have gone, at most."""
+        for known in self._hooks.values():
+            for histograms in known.histograms.values():
+                histograms.rows.most_gone = most
 
     def of(self, id: HookId, column: str, key: Key, until: float) -> list[HeatSlot]:
         """Return the slots that had ended by a moment (monotonic seconds), oldest first.

@@ -169,6 +169,11 @@ class _Watched:
             for kept in self.kept.values():
                 kept.judge.tidy()
 
+    def keep_gone(self, most: int) -> None:
+        """Keep so many rows after they have gone, at most."""
+        for kept in self.kept.values():
+            kept.rows.most_gone = most
+
     def forget(self, figure: str, key: Hashable) -> None:
         """Forget a figure's row."""
         layout = self.kept[figure].layout
@@ -203,6 +208,7 @@ class History:
             self._figures.setdefault(figure.hook, []).append(figure)
         self._watched: dict[str, _Watched] = {}
         self._named: dict[str, Hashable] = {}
+        self._most_gone: int | None = None
         self.heat = Heat()
 
     @property
@@ -219,10 +225,19 @@ class History:
         if watched is None:
             figures = *self._figures.get(hook, ()), *self._figures.get("*", ())
             watched = self._watched[hook] = _Watched(figures)
+            if self._most_gone is not None:
+                watched.keep_gone(self._most_gone)
         wall = watched.ticks.take(snapshots)
         self._part(hook, snapshots)
         self.heat.add(snapshots)
         watched.take(snapshots, wall)
+
+    def keep_gone(self, most: int) -> None:
+        """Keep so many rows of each hook after they have gone, at most."""
+        self._most_gone = most
+        self.heat.keep_gone(most)
+        for watched in self._watched.values():
+            watched.keep_gone(most)
 
     def _part(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         """Forget figures by a name that means another thing now: an interface made again."""

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 Keys = Sequence[Hashable] | RowTable
 """The keys of a tick's rows, each once; a table stands for its rows' keys."""
 MAX_GONE = 4000
-"""Rows that are kept after they have gone, at most."""
+"""Rows that are kept after they have gone, at most; fewer while memory is short."""
 
 
 class KnownRows:
     """Rows by key. slots: of those of the latest tick, in their order.
 
-    length: ticks for which rows that went are kept. first: of each slot, the tick at which its row
-    came. back: slots of rows that came back with the latest tick, and how many they were away.
+    length: ticks for which rows that went are kept; most_gone: how many of them. first: of each
+    slot, the tick at which its row came. back: slots of rows that came back with the latest tick,
+    and how many they were away.
     """
 
     def __init__(self, length: int) -> None:
@@ -33,6 +34,7 @@ class KnownRows:
         self.slots, self.first = array("i"), array("i")
         self.tick = 0
         self.back: list[tuple[int, int]] = []
+        self.most_gone = MAX_GONE
         self._length = length
         self._index: dict[Hashable, int] = {}  # rows that went; the others as well if it is whole
         self._whole = True
@@ -183,12 +185,12 @@ class KnownRows:
     # -- forgetting ----------------------------------------------------------------------------
 
     def sweep(self) -> list[int]:
-        """Forget rows that went long ago, and all but the latest `MAX_GONE` of those that went.
+        """Forget rows that went long ago, and all but the latest `most_gone` of those that went.
 
         Return their slots.
         """
         gone, before = self._gone, self.tick - self._length
-        too_many = len(gone) - MAX_GONE
+        too_many = len(gone) - self.most_gone
         old = [s for n, (s, (_, last)) in enumerate(gone.items()) if n < too_many or last < before]
         for slot in old:
             del self._index[gone.pop(slot)[0]]

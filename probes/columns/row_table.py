@@ -47,6 +47,12 @@ class ColumnRows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return zip(*[cells.values() for cells in self.cells], strict=True)
 
+    def followed_by(self, other: ColumnRows) -> ColumnRows:
+        """Return these rows and then others of the same columns."""
+        if not len(other):
+            return self
+        return ColumnRows(list(map(joined, self.cells, other.cells)))
+
 
 class _KeyWords(NamedTuple):
     """Keys as 64-bit words. space: what comparable ones have in common.

@@ -76,13 +76,12 @@ class SocketOwners:
             self._rename(changed)
 
     def _rename(self, changed: Mapping[Owner, str | None]) -> None:
+        now = {o: Owner(o.pid, name) for o, name in changed.items() if name is not None}
         for inode, owner in list(self._known.items()):
-            if owner in changed:
-                name = changed[owner]
-                if name is None:
-                    del self._known[inode]
-                else:
-                    self._known[inode] = Owner(owner.pid, name)
+            if owner in now:
+                self._known[inode] = now[owner]
+            elif owner in changed:
+                del self._known[inode]
 
     def _scan(self, new: set[int]) -> None:
         begin, cpu = monotonic(), thread_time()
@@ -108,10 +107,12 @@ class SocketOwners:
         for part in ((0, self.FIRST), (self.FIRST, None)):
             # Who has opened one opens others; and new ones are mostly of young processes.
             for pid in dict.fromkeys((*reversed(self._lately), *reversed(pids()))):
+                owner: Owner | None = None
                 for n, (_, what) in enumerate(fds(pid, *part)):
                     if (inode := _socket(what)) in self._left:
                         self._left.discard(inode)
-                        self._known[inode] = Owner(pid, comm(pid) or "")
+                        owner = owner or Owner(pid, comm(pid) or "")
+                        self._known[inode] = owner
                         self._remember(pid)
                     if not self._left:
                         return
@@ -324,6 +325,18 @@ def net_counters(net: str = _NET) -> dict[str, int]:
 def softnet_dropped() -> int:
     """Return the packets that found a CPU's backlog full; of the host, in all namespaces."""
     return _softnet(_read(_NET + "softnet_stat"))
+
+
+_IN_USE = re.compile(r"^TCP6?: inuse (\d+)", re.MULTILINE)
+
+
+def tcp_sockets_in_use() -> int:
+    """Return how many TCP sockets this network namespace has, without those in TIME_WAIT.
+
+    Raises OSError where files are short. proc_net(5): sockstat.
+    """
+    told = _read(_NET + "sockstat") + _read(_NET + "sockstat6")
+    return sum(map(int, _IN_USE.findall(told)))
 
 
 def conntrack_dropped() -> int:

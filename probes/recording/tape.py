@@ -354,14 +354,15 @@ class Timeline(ABC):
 class Tape(Timeline):
     """The last `seconds` of ticks, in `most` bytes at most. hooks: their catalogue.
 
-    What is too old, or too much, goes in whole groups from one key frame to the next.
+    `most` may be set at any time. What is too old, or too much, goes in whole groups from one key
+    frame to the next.
     """
 
     def __init__(
         self, hooks: Mapping[str, Hook], *, seconds: float = TAPE_SECONDS, most: int = MOST_BYTES
     ) -> None:
         super().__init__(hooks, _OURS)
-        self._seconds, self._most = seconds, most
+        self._seconds, self.most = seconds, most
         self._encoder, self._bookmarker = Encoder(hooks), Bookmarker(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
         self._frames: deque[Frame] = deque()
@@ -434,7 +435,7 @@ class Tape(Timeline):
         """Forget whole groups that nothing needs any more; never the newest."""
         while len(self._keys) > 1:
             old = now - self.clock(self._keys[1]) >= self._seconds
-            if not old and self.bytes <= self._most:
+            if not old and self.bytes <= self.most:
                 return
             for _ in range(self._keys[1] - self._keys[0]):
                 self.bytes -= len(self._frames.popleft().data)

@@ -38,6 +38,11 @@ class MemoryKeeper:
 
         return fits
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether memory is short: less of the past should be kept."""
+        return self._bound.is_tight
+
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
         with suppress(OSError):  # without /proc nothing is known of it

@@ -51,7 +51,7 @@ def address(raw: Any) -> str:
     return links.scoped(text, *_SCOPED.unpack(raw)) if links.of_link(text) else text
 
 
-@lru_cache(1 << 16)
+@lru_cache(1 << 13)  # 300 bytes each; of many rows few are shown
 def _address(raw: bytes) -> str:
     if raw[:12] == b"\0" * 10 + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, raw[12:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from probes.model import HookId, State
@@ -13,7 +13,7 @@ from tui.session.session import Session
 KEPT_SECONDS = 10.0
 """Seconds for which what a pane has wanted stays attached."""
 MOST_WANTED = 4
-"""Hooks that are attached at once because the pane wants them."""
+"""Hooks that are attached at once because the pane wants them; one, while memory is short."""
 
 
 class Leases:
@@ -70,14 +70,20 @@ class Leases:
         pane, session, now = self._place.pane, self._session, time.monotonic()
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
+        most = 1 if session.is_tight else MOST_WANTED
         wants = pane.wants(session.live)
-        for id in [id for id, last in self._wanted.items() if now - last >= KEPT_SECONDS]:
-            if id not in wants:
-                del self._wanted[id]
-                self._return(str(id))
+        old = [id for id, last in self._wanted.items() if now - last >= KEPT_SECONDS]
+        self._let_go([id for id in old if id not in wants])
+        self._let_go(list(self._wanted)[most:])
         for want in wants:
             if want not in self._wanted:
-                if len(self._wanted) == MOST_WANTED:
+                if len(self._wanted) >= most:
                     continue
                 self.borrow(str(want), want, unasked=True)
             self._wanted[want] = now
+
+    def _let_go(self, ids: Iterable[HookId]) -> None:
+        """Detach what the pane has wanted."""
+        for id in ids:
+            del self._wanted[id]
+            self._return(str(id))

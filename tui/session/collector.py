@@ -17,6 +17,7 @@ from probes.recording.tape import MOST_BYTES, Frame, Gathering, Tape, Timeline
 from probes.source import Source
 from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
+from tui.session.thrift import Thrift, is_tight
 from tui.session.view import Decided, View, new_log
 
 TAPE_SHARE = 0.12
@@ -65,6 +66,7 @@ class Collector:
         self.view.decided = self._logs
         timeline = getattr(source, "timeline", None)
         self.tape: Timeline = timeline if isinstance(timeline, Timeline) else _tape(source, limit)
+        self._thrift = Thrift(self.tape.most if isinstance(self.tape, Tape) else 0)
         self._trails: dict[str, Trail] = {}
         # What comes from elsewhere has one for all.
         self._room = WindowRoom() if self.tape is timeline or hasattr(source, "feed") else None
@@ -142,6 +144,8 @@ class Collector:
     def close_tick(self) -> None:
         """Add what was read since the previous tick to the tape, unless that is a recording's."""
         source, tape = self._source, self.tape
+        if isinstance(tape, Tape):
+            self._thrift.take(tape, self.view.history, tight=is_tight(source))
         tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
         if tick is not None and isinstance(tape, Tape):
             frame = tape.add(tick)

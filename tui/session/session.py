@@ -15,6 +15,7 @@ from probes.source import Feed, Source
 from tui.session.collector import Collector
 from tui.session.control import Severity
 from tui.session.recorder import Recorder
+from tui.session.thrift import is_tight
 from tui.session.view import View
 from tui.table.fields import label
 
@@ -158,6 +159,11 @@ class Session:
     @property
     def feed(self) -> Feed | None:
         return feed_of(self.source)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the host that is shown has no memory for more."""
+        return is_tight(self.source)
 
     @property
     def player(self) -> Player | None:

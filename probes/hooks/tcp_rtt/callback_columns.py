@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from probes.arrays import np
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
-from probes.hooks.tcp_rtt.open_sockets import MEMBERS
 from probes.kernel.netlink.sock_diag import Ends, TcpSocket
 from probes.kernel.procfs import Owner
 from probes.model import Column, Fields
@@ -21,7 +20,6 @@ _MARKS = ("samples", "retransmits", "sent", "srtt_us", "min_us", "inode", "lport
 """Fields of an entry of which one changes wherever any does; of ports, if it connects again."""
 _SETTLED = ("srtt_us", "min_us", "sent", "inode")
 """Fields that may move after the last callback."""
-_COPIED = ("laddr", "raddr", "lport", "rport", "retransmits", *_SETTLED)
 
 
 class CallbackColumns:
@@ -86,14 +84,13 @@ class CallbackColumns:
         others: what was told of connections, those that have an entry among them. origin: by what.
         """
         newest = _Newest(entries, self._settled, self._estimates)
+        seen = self._made.of_map(newest, newest["inode"], whose)
         if others is None:
-            return self._made.of_map(newest, newest["inode"], whose)
-        told = np.zeros(len(entries), list(MEMBERS))
-        told["cookie"] = entries["key"]
-        for field in _COPIED:
-            told[field] = newest[field]
+            return seen
         unseen = others[~np.isin(others["cookie"], entries["key"])]
-        return self._made.rows(entries, np.concatenate([told, unseen]), whose, origin)
+        if len(np.unique(unseen["cookie"])) != len(unseen):
+            return None
+        return seen.followed_by(self._made.of_sockets(unseen, whose, origin))
 
 
 class _Newest:

@@ -90,7 +90,7 @@ class OpenSockets:
 
     def __init__(self, opening: Opening) -> None:
         self._iterate: Callable[[], bytes] | None = opening.iterators.get(PROGRAM.function)
-        self._many = False
+        self._many = procfs.tcp_sockets_in_use() >= MANY  # the first reading is of all there are
         self._data = b""
         self._told: list[OpenSocket] | None = []
         self._table: NDArray[np.void] | None = None

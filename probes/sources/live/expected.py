@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from probes.kernel import procfs
 from probes.kernel.cpus import listed
 
 _MAPS, OF_A_CPU, _SOCKET, _OTHER = 15_000_000, 2_000_000, 2_000, 6_000_000
@@ -27,9 +26,7 @@ def cpus() -> int:
 
 
 def _sockets() -> int:
-    """Return the number of TCP sockets of this network namespace (proc_net(5): sockstat)."""
     try:
-        lines = Path("/proc/thread-self/net/sockstat").read_text().splitlines()
-        return next(int(line.split()[2]) for line in lines if line.startswith("TCP: inuse "))
-    except (OSError, ValueError, StopIteration):
+        return procfs.tcp_sockets_in_use()
+    except OSError:
         return 0

@@ -55,7 +55,8 @@ class Bound:
     """The keeper of `rows`, such that no more than `limit` bytes are used.
 
     used: bytes in use, without maps. growth: what the compiler's children may take beside that; 0:
-    there are none. room: called before another one is started.
+    there are none. room: called before another one is started. is_tight: fewer rows are kept, and
+    nothing more should be attached unasked.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Bound:
         self._maps = Maps()
         self._collected = self._asked = -inf
         self._charged = 0
+        self.is_tight = False
         self.room = Room(limit, self._taken, self._leave_room)
 
     def is_narrow(self, expected: int) -> bool:
@@ -82,7 +84,8 @@ class Bound:
         """Adjust the rows. To be called again and again."""
         _give_back()
         used, growth, wanted = self._in_use(), self._growth(), self.room.wanted
-        if used > self._limit * _TIGHT:
+        self.is_tight = used > self._limit * _TIGHT
+        if self.is_tight:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
             self._collect()
         elif used + growth + (COMPILER if wanted else 0) > self._limit:

@@ -423,6 +423,11 @@ class Live:
     def process(pid: int) -> ProcessFacts | None:
         return process_facts(pid)
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether memory is so short that nothing more should be attached unasked."""
+        return self._bound.is_tight
+
     def check_rule(self, interface: str) -> None:
         """Raise ProbeError where it is known beforehand that nothing may be dropped there."""
         self._rules.check(interface)

@@ -311,6 +311,11 @@ class Remote:
     def knob(name: str) -> None:
         del name  # nobody asks there for it
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether memory is short here: less of the past should be kept."""
+        return self._memory.is_tight
+
     @staticmethod
     def process(pid: int) -> None:
         del pid  # nor for that

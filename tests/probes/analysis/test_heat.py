@@ -101,7 +101,7 @@ def test_rows_and_slots_are_bounded() -> None:
     assert sum(len(added) for _, _, added in histograms._added) <= 3 * 3 * SLOTS
     for n in range(60):
         _add(heat, 1e5 + n * SLOT_SECONDS, {1000 * n + k: (1,) for k in range(200)})
-    assert histograms._rows.number <= MAX_GONE + 2 * 200
+    assert histograms.rows.number <= MAX_GONE + 2 * 200
 
 
 def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:

@@ -101,3 +101,13 @@ def test_many_rows_are_judged_at_once() -> None:
         assert verdicts.unusual.tolist() == [v.since is not None for v in each]
     verdicts = history.verdicts(FIGURE, snapshot)
     assert verdicts.times[verdicts.unusual].tolist() == [80, 9]
+
+
+def test_rows_that_have_gone_are_forgotten_sooner_where_memory_is_short() -> None:
+    history = History((FIGURE,))
+    _add(history, 0, {0: 1.0})
+    history.keep_gone(100)
+    for second in range(1, 1000):
+        _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
+    rows = history._watched["tcp-rtt"].kept["rtt"].rows
+    assert rows.number <= 100 + 65 * 40

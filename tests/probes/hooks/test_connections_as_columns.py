@@ -17,6 +17,7 @@ from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import hook, open_sockets
 from probes.hooks.tcp_rtt.callback_rows import CallbackRows
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
+from probes.kernel import procfs
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Opening, Row, Value
 from tests.support.odd_values import OddTable, attached
@@ -77,6 +78,7 @@ def _owners(_: SocketOwners, inodes: set[int]) -> dict[int, Owner]:
 @pytest.fixture(autouse=True)
 def always_iterated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_sockets, "MANY", 0)
+    monkeypatch.setattr(procfs, "tcp_sockets_in_use", lambda: -1)  # the first reading is of few
     monkeypatch.setattr(hook, "FEW", 0)
     monkeypatch.setattr(
         SocketOwners,
