@@ -116,7 +116,8 @@ class Host:
         if self.hooks[id.hook].log:
             seen = self._dice.randrange(8)
             log = tuple((900 + n, f"worker-{n}", f"10.0.1.{n}", 8080, "established",
-                         self._dice.randrange(10**6)) for n in range(seen))  # fmt: skip
+                         self._dice.randrange(10**6), f"app-{n}", None, f"app-{n}")
+                        for n in range(seen))  # fmt: skip
         cost = None if status.state is State.PASSIVE else Cost(*self._cost[id])
         return Sample(status, time, START + time - UP, 1, rows, 0, cost, log)
 

@@ -10,7 +10,7 @@ from probes.custom.spec import Spec
 from probes.kernel import cgroups, tracefs
 from probes.kernel.tracefs import RecordField
 from probes.model import Column
-from probes.toolkit import Unit, counter, decode, derived, key, latency, mean, process
+from probes.toolkit import Unit, counter, decode, derived, key, latency, mean, owner, process
 from probes.toolkit.stacks import STACK
 
 UNKNOWN = RecordField("", "", 0, 8, True, False, False)
@@ -23,8 +23,9 @@ def columns(wanted: Spec, fields: Mapping[str, RecordField]) -> tuple[Column, ..
     Fields: the keys among the record's fields.
     """
     made = (*_keys(wanted, fields), *_counted(wanted))
-    # A stack may be as wide as it likes: nothing stands behind it.
-    return tuple(sorted(made, key=lambda column: column.name == "stack"))
+    # A stack may be as wide as it likes: nothing that is always shown stands behind it.
+    made = tuple(sorted(made, key=lambda column: column.name == "stack"))
+    return (*made, *owner("the process")) if {"pid", "stack", "cgroup"} & {*wanted.by} else made
 
 
 _PID, _COMM = process("process id (tgid)")

@@ -15,6 +15,7 @@ from probes.kernel.netlink import route
 from probes.owners.peers import Peer, Peers
 from probes.toolkit import (
     MADE,
+    NETNS,
     Hook,
     Opening,
     Reading,
@@ -100,6 +101,7 @@ class _LinkRows:
         known["peer_ifindex"] = None if peer is None else peer.ifindex
         known["peer_netns"] = None if peer is None else peer.netns
         known["peer_netns_name"] = None if peer is None else peer.called
+        known["netns_name"] = None  # filled like every hook's
         row: Row = self._in_order({**known, **parts.joining})
         return row
 
@@ -234,6 +236,7 @@ HOOK = Hook(
         level("peer_netns", "Peer netns", "inode of that namespace; none: this one", Unit.NUMBER),
         level("peer_netns_name", "Peer NetNS", "name of that namespace", width=16),
         MADE,
+        NETNS,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=10,

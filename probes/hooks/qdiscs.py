@@ -7,6 +7,7 @@ from collections.abc import Callable
 from probes.kernel.netlink import route
 from probes.toolkit import (
     MADE,
+    NETNS,
     Gone,
     Hook,
     Opening,
@@ -91,6 +92,7 @@ HOOK = Hook(
         level("backlog", "Backlog", "bytes in the queue now", Unit.BYTES),
         level("queued", "Queued", "packets in the queue now", Unit.PACKETS),
         MADE,
+        NETNS,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=45,

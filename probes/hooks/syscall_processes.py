@@ -9,6 +9,7 @@ from collections.abc import Callable
 from probes.analysis.errnos import ErrnoClass, errno_meaning
 from probes.kernel import syscall_table
 from probes.toolkit import (
+    CGROUP_ID,
     WHO,
     Gone,
     Hook,
@@ -31,7 +32,7 @@ from probes.toolkit.syscalls_c import rungs, source
 _COUNT = (
     WHO
     + """
-struct slot { u64 calls, errors, failures, total_ns; char comm[16]; u64 error, latency[40]; };
+struct slot { char comm[16]; u64 calls, errors, failures, total_ns, error, cgroup, latency[40]; };
 struct sum { u64 calls, errors, failures, total_ns, latency[40]; };
 BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
 /* Errnos of this call that are no ordinary answers. */
@@ -43,8 +44,10 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
     u32 pid = this_pid();
     struct slot zero = {}, *slot = rows.lookup_or_try_init(&pid, &zero);
     struct sum *all = sum_of_all();
-    if (slot)
+    if (slot) {
         this_name(slot->comm);
+        slot->cgroup = bpf_get_current_cgroup_id();
+    }
     TALLY(slot, all, calls, 1);
     if (timed) {
         u64 bucket = bucket_of(ns, 40);
@@ -106,6 +109,7 @@ HOOK = Hook(
         counter("failures", "Failures", "errors other than ordinary answers, by errno"),
         level("errno", "Errno", "the latest of these", field="error", decode=_error, width=10),
         *latency("latency", "time in the call"),
+        CGROUP_ID,
         *owner("the process"),
     ),
     ladder=rungs(_source, _open),

@@ -11,6 +11,7 @@ from probes.kernel import bpf
 from probes.kernel.netlink import route
 from probes.point import Point
 from probes.toolkit import (
+    NETNS,
     Gone,
     Hook,
     Opening,
@@ -103,6 +104,7 @@ HOOK = Hook(
         level("program_id", "Id", "its id, as bpftool shows it", Unit.NUMBER, field=None, width=6),
         *verdicts(),
         byte_count("bytes", "Bytes", "size of all packets"),
+        NETNS,
     ),
     ladder=(
         _rung("link-native", f"Linux 5.9, a driver with XDP, {_LOADS}", XdpLink("native")),

@@ -15,6 +15,7 @@ from probes.kernel import ethtool, objects
 from probes.kernel.netlink import route
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
+    NETNS,
     VERDICTS,
     Hook,
     Opening,
@@ -194,6 +195,7 @@ HOOK = Hook(
         *verdicts(),
         byte_count("bytes", "Bytes", "size of all packets when they left the program"),
         *program_time(),
+        NETNS,
     ),
     ladder=(
         Rung(

@@ -10,6 +10,7 @@ from probes.ladder import carried
 from probes.ladder.carried import CarriedTotals
 from probes.ladder.standing import Standing
 from probes.model import SERIES, Hook, Reading, Row
+from probes.owners.owner_columns import log_with_owners
 
 ANEW = "the kernel's own totals, without those before, since "
 """Prefix of the note that totals could not be carried over, and since when."""
@@ -90,4 +91,4 @@ class SeriesTotals:
     def log(self, reading: Reading) -> tuple[Row, ...]:
         """Return the log's events since the previous sample."""
         unsaid, self.unsaid = self.unsaid, []
-        return (*unsaid, *reading.log)
+        return log_with_owners(self._hook, (*unsaid, *reading.log))

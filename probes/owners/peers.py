@@ -74,7 +74,7 @@ class Peers:
             elif link.link_netnsid in elsewhere:
                 inode, pid = elsewhere[link.link_netnsid]
                 name = self._names(inode, pid, until).get(link.link) or f"if{link.link}"
-                (called,) = shared.namespaces([inode])
+                called = shared.namespace(inode, pid)
                 made[ifindex] = Peer(link.link, state_files.named(name), inode, called)
         return made
 

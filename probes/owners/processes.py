@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from probes.owners import cgroup_path
 from probes.owners.lookups import AGAIN, Lookups
 from probes.owners.netns import NamespaceNames
 from probes.owners.owner import NamedOwner, owner_of
+from probes.owners.pids_issued import PidsIssued
 
 UNSURE_AGAIN = 2.0
 """Seconds after which a container is looked for again that had no name."""
@@ -42,7 +43,7 @@ class ProcessOwners:
     def __init__(self) -> None:
         self._cgroups: OrderedDict[bytes, tuple[NamedOwner, float]] = OrderedDict()
         self._namespaces = NamespaceNames(self._container)
-        self._by_pid = Lookups(self._owner, NOBODY)
+        self._by_pid = Lookups(self._owner, NOBODY, PidsIssued().since)
         self._by_path = Lookups(self._of_path, NOBODY)
         self._by_id = Lookups(self._of_id, NOBODY)
         self._paths = cgroups.Paths()
@@ -52,6 +53,11 @@ class ProcessOwners:
         """Return the owner of each; NOBODY of one that is not known, or not yet."""
         with self._lock:
             return self._by_pid.of_all(pids)
+
+    def remember(self, owners: Mapping[int, ProcessOwner]) -> None:
+        """Keep the owners of processes that have ended, as something else has told them."""
+        with self._lock:
+            self._by_pid.remember(owners)
 
     def of_cgroups(self, paths: Sequence[str]) -> list[ProcessOwner]:
         """Return the owners of cgroups, by their paths from the root on."""
@@ -66,7 +72,13 @@ class ProcessOwners:
     def namespaces(self, inodes: Sequence[int]) -> list[str | None]:
         """Return the names of network namespaces, None of one that has none."""
         with self._lock:
-            return [self._namespaces.of(inode) or None for inode in inodes]
+            names = {inode: self._namespaces.of(inode) or None for inode in set(inodes)}
+        return list(map(names.get, inodes))
+
+    def namespace(self, inode: int, member: int) -> str | None:
+        """Return the name of a network namespace. member: a process that is in it."""
+        with self._lock:
+            return self._namespaces.of(inode, member) or None
 
     def namespaces_by_name(self, seconds: float) -> dict[str, int]:
         """Return a process of each network namespace by its name; see `NamespaceNames.all_of`."""

@@ -148,6 +148,13 @@ def owner(of: str, *, label: bool | None = None) -> tuple[Column, ...]:
     )
 
 
+NETNS = level(
+    "netns_name", "NetNS", "network namespace that the interface is in",
+    field=None, width=16, label=False,
+)  # fmt: skip
+"""The last column of a hook of interfaces, which is filled like those of `owner`."""
+
+
 def cgroup() -> tuple[Column, ...]:
     """Return the columns of a cgroup: its id (the C field `cgroup`) and its path."""
     return (

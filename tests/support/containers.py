@@ -49,6 +49,7 @@ def podman(folder: Path, name: str) -> Iterator[int]:
         yield int(run(*call, "inspect", "-f", "{{.State.Pid}}", name))
     finally:
         run(*call, "rm", "-f", "-t", "0", name)
+        _is_left(folder)
 
 
 @contextmanager
@@ -72,6 +73,16 @@ def containerd(folder: Path, name: str) -> Iterator[int]:
     finally:
         daemon.terminate()
         daemon.wait()
+        _is_left(folder)
+
+
+def _is_left(folder: Path) -> None:
+    """Wait until nothing is mounted below a folder, which is removed with all that is in it."""
+    for _ in range(200):
+        if f" {folder}/" not in Path("/proc/self/mounts").read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"something is still mounted below {folder}")
 
 
 _TASKS = "state/io.containerd.runtime.v2.task/default"

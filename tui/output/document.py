@@ -322,7 +322,8 @@ def _cost(group: Sequence[Snapshot]) -> str:
 
 
 def _filled(column: Column, rows: Iterable[SnapshotRow]) -> bool:
-    return any(row[column.name] not in (None, "", 0) for row in rows)
+    usual = "host" if column.name == "netns_name" else None
+    return any(row[column.name] not in (None, "", 0, usual) for row in rows)
 
 
 def _table(columns: Sequence[Column], rows: Sequence[SnapshotRow]) -> list[str]:

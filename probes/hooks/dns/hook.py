@@ -101,5 +101,6 @@ HOOK = Hook(
         level("host", "Host", "name that was looked up", width=32),
         level("result", "Result", "found, or the error (EAI_...)", width=10),
         level("ns", "Took", "from the call to its return", Unit.NS),
+        *owner("the process"),
     ),
 )

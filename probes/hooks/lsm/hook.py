@@ -155,5 +155,6 @@ HOOK = Hook(
         level("check", "Check", "check that was denied", width=10),
         level("what", "What", "object of the check", width=18),
         level("error", "Error", "errno that the process got", width=10),
+        *owner("the process"),
     ),
 )

@@ -160,5 +160,6 @@ HOOK = Hook(
         *logged_process("process that opened the file"),
         level("result", "Result", "the file descriptor, or the errno", width=10),
         level("path", "Path", "path as the process gave it; its first 239 bytes", width=60),
+        *owner("the process"),
     ),
 )

@@ -14,6 +14,7 @@ from probes.hooks.sources.senders import protocol_of, sender, sender_cells
 from probes.model import Flat
 from probes.point import Point
 from probes.toolkit import (
+    NETNS,
     Clsact,
     Hook,
     Opening,
@@ -113,6 +114,7 @@ def _row(interface: str, entry: Flat) -> Row:
         packets_c,
         octets,
         fragments,
+        None,
     )
 
 
@@ -164,6 +166,7 @@ HOOK = Hook(
             "Fragments",
             "packets that are fragments; only the first fragment has a port",
         ),
+        NETNS,
     ),
     ladder=(
         _rung("tcx", "Linux 6.6, CAP_BPF, CAP_NET_ADMIN", _AT_TC, TcxLink("ingress")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from probes.arrays import np
-from probes.columns.cells import Cells, CodedCells, NumberCells
+from probes.columns.cells import Cells, CodedCells, NumberCells, nothing
 from probes.columns.numbered import shared_texts
 from probes.drop_rule import protocol_name
 from probes.model import Fields
@@ -40,6 +40,7 @@ def sender_cells(interface: str, entries: Fields) -> Sequence[Cells]:
         texts.by_values(protocol_of, is_ip, entries["protocol"]),
         NumberCells(ports, entries["ported"] != 0),
         *(NumberCells(entries[name]) for name in ("packets", "bytes", "fragments")),
+        nothing(len(entries)),
     )
 
 

@@ -157,5 +157,6 @@ HOOK = Hook(
             "from connect() to the result; none where the SYN waited for the first write",
             Unit.NS,
         ),
+        *owner("the process"),
     ),
 )

@@ -26,6 +26,7 @@ from probes.toolkit import (
     level,
     logged_process,
     mean,
+    owner,
     port_key,
 )
 
@@ -102,6 +103,7 @@ HOOK = Hook(
             Unit.US,
             mean("total_srtt", "closed"),
         ),
+        *owner("the process"),
     ),
     ladder=(
         _sock_ops("sock_ops-link", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
@@ -150,5 +152,6 @@ HOOK = Hook(
         level("retransmits", "Retrans", "segments retransmitted", Unit.COUNT),
         level("srtt_us", "SRTT", "smoothed round trip at the end", Unit.US),
         level("end", "End", "closed, or aborted by a reset or an error", width=7),
+        *owner("the process"),
     ),
 )

@@ -170,5 +170,6 @@ HOOK = Hook(
         level("library", "Library", "openssl or gnutls"),
         level("result", "Result", "done, or why it failed", width=12),
         level("ns", "Took", "from the first call to the end", Unit.NS),
+        *owner("the process"),
     ),
 )

@@ -19,6 +19,7 @@ from probes.point import Point
 from probes.toolkit import (
     INDEX,
     MADE,
+    NETNS,
     UNCOUNTED,
     BtfTracepoint,
     Hook,
@@ -191,6 +192,7 @@ HOOK = Hook(
         packet_count("packets", "Packets", "packets lost"),
         INDEX,
         MADE,
+        NETNS,
     ),
     # A tracepoint through tracefs has the interface's number only, and that means nothing without
     # its network namespace.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.model import Value
-from probes.owners.owner_columns import NAMES
+from probes.owners.owner_columns import NAMES, NETNS
 
 _CONTAINERS = {
     "checkout": "shop-checkout", "billing": "shop-billing", "sidekiq": "shop-jobs",
@@ -35,7 +35,7 @@ def peer_of(interface: str) -> dict[str, Value]:
 def with_owner(names: tuple[str, ...], values: dict[str, Value]) -> dict[str, Value]:
     """Return a row's values with the columns of its owner, where the hook has them."""
     if names[-len(NAMES) :] != NAMES:
-        return values
+        return {**values, NETNS: "host"} if names[-1:] == (NETNS,) else values
     comm = str(values.get("comm"))
     owner = _CONTAINERS.get(comm), _UNITS.get(comm), "host"
     return {"cgroup_id": None, **values, **dict(zip(NAMES, owner, strict=True))}

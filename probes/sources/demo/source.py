@@ -170,6 +170,7 @@ class Demo:
         runs, per_run = self._script.cost(id.hook, id.target, since, time)
         passive = self._statuses[id].state is State.PASSIVE
         log = self._script.log(time - self.interval, time) if hook.log else []
+        logged = tuple([column.name for column in hook.log])
         return Sample(
             status=self._statuses[id],
             time=time,
@@ -177,7 +178,7 @@ class Demo:
             epoch=self._epochs.get(id, 0),
             rows=rows,
             cost=None if passive else Cost(int(runs), int(runs * per_run)),
-            log=tuple(tuple(e[c.name] for c in hook.log) for e in log),
+            log=tuple(tuple(map(with_owner(logged, e).__getitem__, logged)) for e in log),
             from_zero=not passive,
         )
 

@@ -15,9 +15,9 @@ from probes.owners import podman
 def podman_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where Podman keeps the test's containers, and where we look for them.
 
-    Podman takes no run root of more than 50 characters.
+    Podman takes no run root of more than 50 characters, and its monitor writes there to its end.
     """
-    with tempfile.TemporaryDirectory(prefix="ebpftop-") as name:
+    with tempfile.TemporaryDirectory(prefix="ebpftop-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         monkeypatch.setattr(podman, "GRAPH_ROOT", folder / "graph")
         monkeypatch.setattr(podman, "RUN_ROOT", folder / "run")

@@ -117,6 +117,7 @@ def test_an_interface_is_looked_for_inside() -> None:
         (("replay", "x.rec", "--netns", NAME), "`replay` does not take --netns", 2),
         (("--remote", "web1", "--netns", NAME), "--netns is for this host", 2),
     ],
+    ids=["no name", "no process", "a path", "nothing", "demo", "replay", "remote"],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_a_sentence(
     words: tuple[str, ...], said: str, status: int

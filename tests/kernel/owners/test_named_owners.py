@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from probes.hooks import catalogue
 from probes.kernel.net_namespaces import of_process
-from probes.owners import containerd
+from probes.owners import containerd, owner_columns
+from probes.owners.owner_columns import NAMES, log_with_owners, with_owners
 from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from tests.support import containers
 from tests.support.namespaces import run
@@ -85,3 +87,57 @@ def test_without_privilege_what_can_be_read_is_named() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "None\n"
+
+
+_USED_AGAIN = """
+import subprocess, sys
+from pathlib import Path
+from probes.owners.processes import ProcessOwners
+
+def sleeping(*enter):
+    child = subprocess.Popen([*enter, "sleep", "60"])
+    while Path(f"/proc/{child.pid}/comm").read_text() != "sleep\\n":
+        pass
+    return child
+
+owners = ProcessOwners()
+first = sleeping("unshare", "--net")
+subprocess.run(["true"])  # it is not the last number by then
+(before,) = owners.of_all([first.pid])
+first.kill()
+first.wait()
+Path("/proc/sys/kernel/ns_last_pid").write_text(str(first.pid - 1))
+second = sleeping()
+(then,) = owners.of_all([second.pid])
+second.kill()
+print(first.pid == second.pid, before.netns == f"netns of sleep[{first.pid}]", then.netns)
+"""
+
+
+def test_a_process_s_number_that_is_used_again_is_another_one_s_at_once() -> None:
+    """In a pid namespace of its own, whose next number can be set."""
+    if not Path("/proc/sys/kernel/ns_last_pid").exists():
+        pytest.skip("this kernel cannot be told the next number (CONFIG_CHECKPOINT_RESTORE)")
+    before = ("unshare", "--pid", "--fork", "--mount-proc")
+    done = subprocess.run(
+        [*before, sys.executable, "-c", _USED_AGAIN],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True True host\n", done.stderr
+
+
+def test_a_log_says_whose_it_is_also_of_one_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the cgroup that a row of the same reading has."""
+    web = ProcessOwner("web", None, None)
+    monkeypatch.setattr(ProcessOwners, "of_cgroup_ids", lambda _, ids: [web for _ in ids])
+    monkeypatch.setattr(owner_columns, "shared", ProcessOwners())
+    hook = catalogue()["tcp-connect"]
+    gone = 1 << 22
+    names, logged = hook.places.names, [column.name for column in hook.log]
+    row = tuple({"pid": gone, "cgroup_id": 1}.get(name) for name in names[: -len(NAMES)])
+    entry = tuple({"pid": gone}.get(name) for name in logged[: -len(NAMES)])
+    assert log_with_owners(hook, [entry])[0][-3:] == (None, None, None)
+    list(with_owners(hook, [row]))
+    assert log_with_owners(hook, [entry])[0][-3:] == web

@@ -49,7 +49,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 _RUNGS = [
     pytest.param(spec, rung.name, id=f"{spec}:{rung.name}")
-    for spec in ("tcp-connect", "opens")
+    for spec in ("tcp-connect", "opens", "syscall-processes@connect")
     for rung in catalogue()[HookId.parse(spec).hook].ladder
     if not rung.passive
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -26,6 +26,9 @@ _CALLS = counter("calls", "Calls", "")
 class _Known:
     def of_all(self, pids: Sequence[int]) -> list[ProcessOwner]:
         return [{7: WEB, 8: SSH}.get(pid, NOBODY) for pid in pids]
+
+    def remember(self, owners: Mapping[int, ProcessOwner]) -> None:
+        self.remembered = dict(owners)
 
     def of_cgroups(self, paths: Sequence[str]) -> list[ProcessOwner]:
         return [ProcessOwner("db") if path == "/db" else NOBODY for path in paths]

@@ -179,7 +179,7 @@ def test_json_has_the_cost_so_far_and_its_share_of_a_cpu_in_the_interval() -> No
 
 
 def test_json_has_the_log_of_hooks_that_have_one() -> None:
-    entry = (7, "curl", "::1", 80, "refused", 1500)
+    entry = (7, "curl", "::1", 80, "refused", 1500, "web", None, "web")
     snapshot = _snapshot(HookId("tcp-connect"), log=(entry,))
     hooks = json.loads(document(HOST, 1.0, 2.0, [snapshot, _tc("lo", 1)]))["hooks"]
     assert list(hooks[0]["log"][0].values()) == list(entry)

@@ -28,7 +28,7 @@ def _latest(view: View, most: int, keep: Callable[[Row], bool]) -> Iterator[Deci
 
 def entry(decided: Decided, width: int) -> Line:
     """Return one as a line: when, who, where, how it ended, and how long it took."""
-    pid, comm, raddr, rport, result, ns = decided.row
+    pid, comm, raddr, rport, result, ns = decided.row[:6]
     role = "good" if result == "established" else "bad"
     took = units.duration(ns if isinstance(ns, int | float) else None)
     room = max(width - 58, 22)
