@@ -28,7 +28,7 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check docs deb onefile package-check release-check matrix bench FORCE
+.PHONY: help setup run test quick check docs deb onefile wheel package-check release-check matrix bench FORCE
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -85,11 +85,14 @@ deb: $(DEV_READY) ## the package for Debian and Ubuntu, in dist/
 onefile: $(DEV_READY) ## one executable file with all it needs but Python and bcc; PYTHON=3.13 MACHINE=aarch64
 	exec .venv/bin/python -m packages.onefile $(if $(PYTHON),--python $(PYTHON)) $(if $(MACHINE),--machine $(MACHINE))
 
-package-check: deb ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
+wheel: $(DEV_READY) ## the wheel and the sdist, in dist/
+	exec .venv/bin/python -m packages.wheel
+
+package-check: deb wheel ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
 	.ci/packages $(PACKAGE_PACKAGES)
 	for python in 3.11 3.13; do .venv/bin/python -m packages.onefile --python $$python || exit 1; done
 	set -e; for suite in $(or $(SUITE),bookworm trixie); do \
-	  for kind in $(or $(KIND),deb onefile); do packages/check/root $$suite $$kind; done; done
+	  for kind in $(or $(KIND),deb onefile wheel); do packages/check/root $$suite $$kind; done; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -32,6 +33,18 @@ def test_it_holds_one_top_level_package(wheel: Path) -> None:
     assert list(release.wrong_wheel(wheel)) == []
     ours = [path for end in ("c", "h") for path in (ROOT / "probes").rglob(f"*.{end}")]
     assert {f"ebpftop/{path.relative_to(ROOT)}" for path in ours} <= set(names)
+
+
+@pytest.mark.slow
+def test_the_sdist_is_enough_to_build_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build"]
+    subprocess.run([*build, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tmp_path)
+    tree = tmp_path / sdist.name.removesuffix(".tar.gz")
+    subprocess.run([*build, "-t", "wheel", "-d", str(tmp_path)], cwd=tree, check=True)
+    again = zipfile.ZipFile(tmp_path / wheel.name)
+    assert sorted(again.namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
 @pytest.fixture
@@ -69,6 +82,19 @@ def test_the_package_runs_where_there_is_no_checkout(wheel: Path, tmp_path: Path
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = f"import sys; sys.path = [p for p in sys.path if p != {str(ROOT)!r}]; {RUN}"
     _runs([sys.executable, "-c", code, str(tmp_path), "hooks"], tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_root_leaves_nothing_in_another_user_s_environment(wheel: Path, tmp_path: Path) -> None:
+    """Who could not remove it any more; what that user has compiled stays."""
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    owned = [tmp_path, *tmp_path.rglob("*")]
+    for path in owned:
+        os.chown(path, 65534, 65534)
+    command = [sys.executable, "-c", RUN, str(tmp_path), "once", "--for", "0", "--hook", "drops"]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert set(tmp_path.rglob("*")) <= set(owned)
 
 
 def test_nor_do_they_in_a_checkout(foreign: Path) -> None:

@@ -17,6 +17,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import NoReturn
 
 ROOM = 144
@@ -29,6 +30,7 @@ def main() -> "NoReturn":
     gc.set_threshold(50_000, 20, 20)  # what is imported is no garbage: a tenth of the start
     from pathlib import Path  # only now: it takes its time
 
+    _leave_nothing_of_root_s(Path(__file__))
     for place in (Path(__file__).parent, *map(Path, sys.path)):
         if (place / "tui" / "cli.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))
@@ -64,6 +66,24 @@ def _need_room() -> None:
             os.write(2, b" (ulimit -v, vm.overcommit_memory)\n")
         finally:
             os._exit(1)
+
+
+def _leave_nothing_of_root_s(file: "Path") -> None:
+    """Write no compiled modules as root into another user's environment (pipx, uv, then sudo).
+
+    Who owns it could not remove it any more. That of this file has been written before.
+    """
+    installed = file.with_name("probes").is_dir()
+    if os.geteuid() or not installed or file.stat().st_uid == 0:
+        return
+    sys.dont_write_bytecode = True
+    written = file.with_name("__pycache__") / f"{file.stem}.{sys.implementation.cache_tag}.pyc"
+    try:
+        if written.lstat().st_uid == 0:
+            written.unlink()
+            written.parent.rmdir()
+    except OSError:  # there is none, or other modules are there, too
+        pass
 
 
 def _main() -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shlex
 import struct
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,6 +39,8 @@ _NAMES = {
     PERFMON: "CAP_PERFMON",
     BPF: "CAP_BPF",
 }
+_SUDO_PATH = {f"{top}/{folder}" for top in ("/usr/local", "/usr", "") for folder in ("bin", "sbin")}
+"""secure_path of Debian's sudo, whatever PATH is; pipx and uv install into ~/.local/bin."""
 ROOT = "Run it as root (sudo), or grant CAP_SYS_ADMIN."
 FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
@@ -187,4 +191,15 @@ def summary() -> str:
     lacking = missing(BPF, PERFMON, NET_ADMIN)
     if not lacking:
         return ""
-    return f"passive numbers only; all hooks with sudo, or {', '.join(lacking)}"
+    return f"passive numbers only; all hooks with {by_sudo()}, or {', '.join(lacking)}"
+
+
+def by_sudo(command: str | None = None) -> str:
+    """Return "sudo", with our command's path where sudo does not look for it (`_SUDO_PATH`).
+
+    command: how we were called; None: as this process was.
+    """
+    path = Path(sys.argv[0] if command is None else command).absolute()
+    if not path.name.startswith("ebpftop") or str(path.parent) in _SUDO_PATH:
+        return "sudo"
+    return f"sudo {shlex.quote(str(path))}"

@@ -59,6 +59,11 @@ class OpenFiles(tuple[int, ...]):
     __slots__ = ()
 
 
+def _flags() -> list[str]:
+    """Return Python's options for a child, which writes no compiled modules if we write none."""
+    return ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
+
+
 class Worker:
     """A child that makes calls, one after the other."""
 
@@ -67,7 +72,7 @@ class Worker:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", _CODE.format(_ROOT, theirs.fileno())],
+                    [sys.executable, *_flags(), "-c", _CODE.format(_ROOT, theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

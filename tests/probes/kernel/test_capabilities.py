@@ -20,3 +20,17 @@ def test_every_capability_that_may_be_missing_has_a_name(monkeypatch: pytest.Mon
         "CAP_PERFMON",
         "CAP_BPF",
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("/usr/bin/ebpftop", "sudo"),
+        ("/usr/local/bin/ebpftop", "sudo"),
+        ("/home/ops/.local/bin/ebpftop", "sudo /home/ops/.local/bin/ebpftop"),
+        ("/home/a b/ebpftop-0.1.0", "sudo '/home/a b/ebpftop-0.1.0'"),
+        ("/usr/lib/python3/dist-packages/pytest/__main__.py", "sudo"),
+    ],
+)
+def test_sudo_is_told_where_it_would_not_look(command: str, said: str) -> None:
+    assert capabilities.by_sudo(command) == said
