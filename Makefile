@@ -28,7 +28,7 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check docs deb onefile wheel package-check release-check matrix bench FORCE
+.PHONY: help setup run test quick check docs deb onefile wheel image package-check release-check matrix bench FORCE
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,10 @@ onefile: $(DEV_READY) ## one executable file with all it needs but Python and bc
 
 wheel: $(DEV_READY) ## the wheel and the sdist, in dist/
 	exec .venv/bin/python -m packages.wheel
+
+image: deb ## as root: a container image, localhost/ebpftop and dist/ebpftop-image.tar.gz; SUITE=bookworm
+	.ci/packages $(PACKAGE_PACKAGES) podman
+	exec packages/image/build $(SUITE)
 
 package-check: deb wheel ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
 	.ci/packages $(PACKAGE_PACKAGES)
