@@ -60,6 +60,27 @@ class Provenance:
     locked: bool
 
 
+class Needs(NamedTuple):
+    """Demands of a host on bundles: its kernel build, its ebpftop's C, its lockdown."""
+
+    kernel: KernelBuild
+    c: str
+    locked: bool
+
+    def unmet_by(self, about: Provenance, ebpftop: str = "") -> str:
+        """Return in words why a bundle does not fit, "" if it does. ebpftop: the host's version."""
+        if wrong := about.kernel.differs_from(self.kernel):
+            return wrong
+        if about.locked != self.locked:
+            state = "on" if about.locked else "off"
+            return f"it was made where lockdown=confidentiality was {state}"
+        if about.c != self.c:
+            return (
+                f"it was made by ebpftop {about.ebpftop}, whose C is not that of {ebpftop}".strip()
+            )
+        return ""
+
+
 class Bundle:
     """A bundle that was read. name: of its file, for people."""
 
@@ -104,6 +125,11 @@ def locked_down() -> bool:
     return capabilities.lockdown() == "confidentiality"
 
 
+def needs() -> Needs:
+    """Return what a bundle for this host has to be."""
+    return Needs(kernel_build.in_use(), our_c(), locked_down())
+
+
 # -- writing ---------------------------------------------------------------------------------
 
 
@@ -125,6 +151,12 @@ def read(file: Path, *, ebpftop: str = "") -> Bundle:
     altered, or for another kernel build or ebpftop.
     """
     return parsed(_bytes(file), printable(str(file)), ebpftop=ebpftop)
+
+
+def checked(file: Path) -> tuple[Provenance, bytes]:
+    """Return for which host a file's bundle is, and all of its bytes. Raises as `read` does."""
+    data = _bytes(file)
+    return _about(data, printable(str(file)))[0], data
 
 
 def parsed(data: bytes, name: str, *, ebpftop: str = "") -> Bundle:
@@ -200,15 +232,8 @@ def _no_bundle(name: str) -> ProbeError:
 
 
 def _check_fits(about: Provenance, name: str, ebpftop: str) -> None:
-    wrong = about.kernel.differs_from(kernel_build.in_use())
-    if not wrong and about.locked != locked_down():
-        wrong = "it was made where lockdown=confidentiality was " + (
-            "on" if about.locked else "off"
-        )
-    if not wrong and about.c != our_c():
-        wrong = f"it was made by ebpftop {about.ebpftop}, whose C is not that of this one {ebpftop}"
-    if wrong:
-        raise Unsupported(f"{name} is not used: {printable(wrong)}".rstrip(), remedy=_MAKE)
+    if wrong := needs().unmet_by(about, f"this one {ebpftop}".strip()):
+        raise Unsupported(f"{name} is not used: {printable(wrong)}", remedy=_MAKE)
 
 
 def _is_answer(found: object) -> bool:
@@ -247,13 +272,17 @@ class PlacedBundle(NamedTuple):
 def placed() -> PlacedBundle:
     """Return the first bundle in `PLACE` that fits this host."""
     why = ""
-    try:
-        files = sorted(PLACE.glob("*.bundle"))
-    except OSError:
-        files = []
-    for file in files:
+    for file in candidates():
         try:
             return PlacedBundle(read(file))
         except ProbeError as refused:
             why = why or refused.why
     return PlacedBundle(None, why)
+
+
+def candidates() -> list[Path]:
+    """Return the files in `PLACE`."""
+    try:
+        return sorted(PLACE.glob("*.bundle"))
+    except OSError:
+        return []

@@ -7,7 +7,7 @@ import argparse
 from probes.errors import ProbeError
 from tui.commands import _options
 from tui.commands._help import SHOWN
-from tui.commands._run import UsageError, bundle_of, here, say
+from tui.commands._run import UsageError, bundle_of, here, say, version
 from tui.commands._screen import need_terminal, show
 from tui.config import in_force
 from tui.session import own_usage
@@ -89,11 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _remote(arguments: argparse.Namespace) -> int:
-    if arguments.bundle is not None:
-        raise UsageError("--bundle is for this host; that one looks in /var/lib/ebpftop/bundles")
     from probes.sources.memory_keeper import MemoryKeeper
     from probes.sources.remote.source import Remote
     from probes.sources.remote.ssh import by_ssh
+    from tui.commands import _offering
 
     try:
         ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
@@ -112,6 +111,7 @@ def _remote(arguments: argparse.Namespace) -> int:
             percent=arguments.budget,
             most=arguments.memory,
             keeper=keeper,
+            version=version(),
             words=lambda word: say([word], ""),
         )
         for way in ways
@@ -120,9 +120,11 @@ def _remote(arguments: argparse.Namespace) -> int:
     async def connect() -> None:
         """Connect to one host after another, as each may ask something; tolerate some failing."""
         failed = []
-        for remote in remotes:
+        for remote, way in zip(remotes, ways, strict=True):
             try:
                 await remote.connect()
+                if remote.needs is not None:
+                    await _offering.offer(remote, way, arguments)
                 for interface, rule in arguments.drops:
                     cautions = await remote.cautions(interface, rule)
                     say(f"{remote.name}: {interface}: {rule.what}: {c}" for c in cautions)

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
             used=own_usage.memory,
         )
         source = Demo(interval=begin.interval) if arguments.demo else live
-        served = server.Serving(source, reader, writer, version())
+        served = server.Serving(
+            source, reader, writer, version(), None if arguments.demo else live.needs
+        )
         status = leaving.FAILED
         try:
             with leaving.watching() as watch, leaving.calling(watch.releases, live.release):

@@ -12,8 +12,9 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from probes.attach import persistent, slow_closing
-from probes.compile import headers
-from probes.compile.bundle import Bundle
+from probes.compile import bundle as bundles
+from probes.compile import cache, headers
+from probes.compile.bundle import Bundle, Needs
 from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
@@ -123,6 +124,12 @@ class Live:
         self._stats: int | None = None
         self._ledger = budget.Ledger(budget.DEFAULT if percent is None else percent)
         self._pace = ReadingPace(lambda: self.interval)
+
+    @property
+    def needs(self) -> Needs | None:
+        """What a bundle for this host has to be; None where it has one, or bcc."""
+        has = cache.has_compiler() or self._compiler.bundle is not None
+        return None if has else bundles.needs()
 
     def _make_workers(self) -> None:
         # Climbs may block for seconds each; readers must never wait behind them. With more

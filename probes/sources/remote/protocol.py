@@ -15,9 +15,11 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from probes import errors
+from probes.compile.bundle import Needs
+from probes.compile.kernel_build import KernelBuild
 from probes.drop_rule import RuleError
 from probes.errors import ProbeError
 from probes.hooks import catalogue
@@ -60,11 +62,15 @@ class Outgoing:
         self._encoder, self._deflate = Encoder(hooks), zlib.compressobj(6, zlib.DEFLATED, -15)
         self._begun = False
 
-    def hello(self, host: Host, version: str) -> bytes:
-        """Return the very first bytes. version: ebpftop's own, for display."""
+    def hello(self, host: Host, version: str, needs: Needs | None = None) -> bytes:
+        """Return the very first bytes.
+
+        version: ebpftop's own, for display. needs: the bundle that this host, without bcc, lacks.
+        """
+        lacks = {} if needs is None else {"needs": [*needs.kernel, needs.c, needs.locked]}
         return MAGIC + b"%d\n" % VERSION + _json(HELLO, {
             "host": host.title, "kernel": host.kernel, "privilege": host.privilege,
-            "demo": host.demo, "version": version, "hooks": list(self._hooks),
+            "demo": host.demo, "version": version, "hooks": list(self._hooks), **lacks,
         })  # fmt: skip
 
     def moment(self, tick: Tick) -> bytes:
@@ -198,13 +204,43 @@ def _deep(value: object) -> bool:
     return True
 
 
-def read_hello(payload: bytes | bytearray) -> tuple[Host, str]:
-    """Return whose numbers these are, and the version of the ebpftop there."""
+class Hello(NamedTuple):
+    """Greeting of a host: whose numbers these are. version, hooks: of the ebpftop there.
+
+    needs: what a bundle for that host, which has no bcc, has to be.
+    """
+
+    host: Host
+    version: str
+    hooks: frozenset[str] = frozenset()
+    needs: Needs | None = None
+
+
+def read_hello(payload: bytes | bytearray) -> Hello:
+    """Return what the other side says of itself."""
     told = read_json(payload)
     host = Host(
         text(told, "host"), text(told, "kernel"), text(told, "privilege"), told.get("demo") is True
     )
-    return host, text(told, "version")
+    named = told.get("hooks")
+    hooks = named if isinstance(named, list) else []
+    known = frozenset(printable(hook[:_LONGEST]) for hook in hooks if isinstance(hook, str))
+    return Hello(host, text(told, "version"), known, _read_needs(told.get("needs")))
+
+
+def _read_needs(told: object) -> Needs | None:
+    match told:
+        case [
+            str() as release,
+            str() as version,
+            str() as machine,
+            str() as btf,
+            str() as c,
+            bool() as locked,
+        ]:
+            words = (printable(word[:_LONGEST]) for word in (release, version, machine, btf))
+            return Needs(KernelBuild(*words), c, locked)
+    return None
 
 
 def read_error(told: Mapping[str, Any]) -> ProbeError | RuleError | None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from probes.compile.bundle import Needs
 from probes.drop_rule import DropRule, RuleError, parse, parse_on
 from probes.errors import ProbeError
 from probes.model import HookId, Row, Sample, Status
@@ -98,7 +99,10 @@ async def begun(reader: asyncio.StreamReader) -> Begin | None:
 
 
 class Serving:
-    """The service of one source to one listener. version: ebpftop's own."""
+    """The service of one source to one listener.
+
+    version: ebpftop's own. needs: the bundle that this host, which has no bcc, lacks.
+    """
 
     def __init__(
         self,
@@ -106,9 +110,10 @@ class Serving:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         version: str,
+        needs: Needs | None = None,
     ) -> None:
         self._source, self._reader, self._writer = source, reader, writer
-        self._version = version
+        self._version, self._needs = version, needs
         self._out = protocol.Outgoing(source.catalogue)
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._logs: dict[HookId, list[Row]] = {}
@@ -124,7 +129,7 @@ class Serving:
 
         id: of the request to begin. check: raises ProbeError where that cannot be.
         """
-        self._writer.write(self._out.hello(self._source.host, self._version))
+        self._writer.write(self._out.hello(self._source.host, self._version, self._needs))
         try:
             check()
         except ProbeError as refused:

@@ -20,7 +20,6 @@ from probes.errors import ProbeError, Unsupported
 from probes.model import Hook
 from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.encoder import Tick
-from probes.source import Host
 from probes.sources.remote import protocol, ssh
 from probes.sources.remote.ssh import SshCommand
 from probes.units import printable
@@ -89,7 +88,7 @@ class RemoteSession:
         self._due = 0.0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def begin(self, **asked: Any) -> Host:
+    async def begin(self, **asked: Any) -> protocol.Hello:
         """Begin; return whose numbers come from now on. Raises ProbeError."""
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -110,7 +109,7 @@ class RemoteSession:
             async with asyncio.timeout(None if self._ask else 3 * ssh.CONNECT_SECONDS):
                 await self._read_greeting()
                 async with asyncio.timeout(2 * GONE):  # no person is asked anything now
-                    host, self.version = await self._read_hello()
+                    hello = await self._read_hello()
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._why() from None
         except TimeoutError:
@@ -128,7 +127,7 @@ class RemoteSession:
             await self._answer(begun, ANSWER_SECONDS)
         except RuleError as wrong:
             raise ProbeError(f"{self._way.name}: {wrong}") from None
-        return host
+        return hello
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -165,7 +164,7 @@ class RemoteSession:
             )
         raise ProbeError(f"{self._way.name} did not start an ebpftop: it prints something else")
 
-    async def _read_hello(self) -> tuple[Host, str]:
+    async def _read_hello(self) -> protocol.Hello:
         kind, payload = await self._message()
         if kind != protocol.HELLO:
             raise Malformed("it does not say whose numbers these are")

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from probes.compile.bundle import Needs
 from probes.custom import builder
 from probes.drop_rule import DropRule
 from probes.errors import ProbeError
@@ -47,7 +48,8 @@ class Remote:
     The rest: as for `Live`, but done there. most: bytes of memory that may be used: of rows beyond
     it, the least active are left out, as in `Live`. keeper: keeps all hosts within it. feed: how
     its numbers come here. notices: what was said there at the end. words: gets what ssh says while
-    it connects (a banner, a host key that is new).
+    it connects (a banner, a host key that is new), and a sentence where the ebpftop there has
+    another version than this one. needs: what a bundle for that host has to be, if it has no bcc.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Remote:
         percent: float | None = budget.DEFAULT,
         most: int = memory.DEFAULT,
         keeper: MemoryKeeper | None = None,
+        version: str = "",
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -75,10 +78,15 @@ class Remote:
         self._room = RowRoom(self._memory.share())
         self._hooks = dict(catalogue())
         self._interval = interval
-        self._asked = {
+        self.needs: Needs | None = None
+        self._version, self._version_there = version, version
+        self._once = {
             "also": [protocol.named(id) for id in also],
-            "pins": dict(pins or {}),
             "drops": [f"{interface}: {rule}" for interface, rule in drops],
+        }
+        self._asked = {
+            **self._once,
+            "pins": dict(pins or {}),
             "observe_only": observe_only,
             "budget": percent,
         }
@@ -121,6 +129,18 @@ class Remote:
         """
         await self._connect(self._way.first, ask=True)
 
+    async def connect_anew(self) -> None:
+        """Connect once more before there is a screen, as if for the first time."""
+        call, self._call = self._call, None
+        if call is not None:
+            await call.end()
+        self._asked |= self._once
+        await self.connect()
+
+    async def ping(self) -> None:
+        """Keep the connection, which ends by silence. Raises ProbeError if it has ended."""
+        await self._do(do="ping")
+
     def later(self, why: ProbeError) -> None:
         """Note that it cannot be reached now: once started, it is tried again and again."""
         self._failed = why
@@ -145,11 +165,14 @@ class Remote:
             words=self._words,
         )
         try:
-            self.host = await call.begin(interval=self._interval, **self._asked)
+            hello = await call.begin(interval=self._interval, **self._asked)
         except BaseException:
             await call.end()
             raise
-        self._call = call
+        self._call, self.host, self.needs = call, hello.host, hello.needs
+        if self._version and hello.version != self._version_there:
+            self._version_there = hello.version
+            self._words(other_version(self.name, hello, self._version))
         # What may have cut us off is not done a second time.
         self._asked |= {"also": [], "drops": []}
 
@@ -329,6 +352,16 @@ class Remote:
         call, self._call = self._call, None
         if call is not None:
             self.notices += await call.end()
+
+
+def other_version(name: str, there: protocol.Hello, here: str) -> str:
+    """Return a sentence on an ebpftop of another version, and the hooks that only one of us has."""
+    ours = catalogue().keys()
+    unknown, missing = sorted(there.hooks - ours), sorted(ours - there.hooks)
+    said = f"{name} runs ebpftop {there.version}, this is {here}"
+    if missing:
+        said += f"; there is no {', no '.join(missing)} there"
+    return f"{said}; not known here: {', '.join(unknown)}" if unknown else said
 
 
 def _unexpected(error: Exception) -> ProbeError:

@@ -33,13 +33,15 @@ class SshCommand:
     """A command that reaches the other side. name: for display.
 
     first: the command line that may ask for a password or about a host key, on the terminal. again:
-    the one that must not, while the screen is there. own: what it adds to our environment.
+    the one that must not, while the screen is there. own: what it adds to our environment. shell:
+    what runs the word that follows it in a shell there.
     """
 
     name: str
     first: tuple[str, ...]
     again: tuple[str, ...]
     own: Mapping[str, str] = field(default_factory=dict)
+    shell: tuple[str, ...] = ()
 
 
 def by_ssh(
@@ -64,7 +66,8 @@ def by_ssh(
     again = (ssh, *_QUIET, *alone, *options, *end)
     name = re.sub(r"^ssh://", "", destination).rpartition("@")[2]
     first = (ssh, *_QUIET, *options, *end)
-    return SshCommand(printable(name), first, again, {"SSH_ASKPASS_REQUIRE": "never"})
+    own = {"SSH_ASKPASS_REQUIRE": "never"}
+    return SshCommand(printable(name), first, again, own, first[:-1])
 
 
 def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +19,14 @@ import pytest
 
 from probes.compile import bundle
 from probes.compile.bcc_worker import SITES
+from probes.errors import ProbeError
+from probes.model import HookId, State
+from probes.sources.remote.source import Remote
+from probes.sources.remote.ssh import SshCommand, by_ssh
 from tests.support.commands import ROOT, ebpftop
-from tests.support.namespaces import namespace, veth
+from tests.support.namespaces import namespace, send, veth
+from tests.support.sshd import EBPFTOP, Sshd, sshd
+from tui.commands import _offering
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -173,3 +183,76 @@ def test_the_one_for_a_file_of_btf_is_the_same_programs(file: Path, tmp_path: Pa
     assert made.about.kernel.release == ""
     assert 5 < len(made) < len(bundle.read(file))
     assert made._answers.items() <= bundle.read(file)._answers.items()
+
+
+# -- another host ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Sshd]:
+    """A host without bcc, and with a place for bundles that goes with it."""
+    place = f"mount -t tmpfs none {bundle.PLACE.parents[1]}"
+    with sshd(tmp_path, before=_hidden(place)) as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def _remote(there: Sshd) -> AsyncIterator[tuple[Remote, SshCommand]]:
+    way = by_ssh("there", EBPFTOP, there.options)
+    remote = Remote(way, interval=0.2, pauses=(1000.0,))
+    try:
+        async with asyncio.timeout(180):
+            await remote.connect()
+            yield remote, way
+    finally:
+        await remote.close()
+
+
+def _asking(file: Path | None) -> argparse.Namespace:
+    return argparse.Namespace(bundle=file, remote_command=EBPFTOP)
+
+
+async def test_a_remote_host_without_bcc_is_sent_one_and_counts_exactly(
+    file: Path, there: Sshd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    veth()
+    async with _remote(there) as (remote, way):
+        assert remote.needs is not None
+        await _offering.offer(remote, way, _asking(file))
+        said = f"there has no bcc; it has the programs of {file} now\n"
+        assert capsys.readouterr().err == said
+        assert remote.needs is None
+        await remote.start()
+        id, place = HookId("tc-ingress", "v1"), remote.catalogue["tc-ingress"].places.names
+        while not [s for s in remote.statuses() if s.id == id and s.state is State.ATTACHED]:
+            await asyncio.sleep(0.05)
+        send("v0", 137)
+        async for samples in remote.samples("tc-ingress"):
+            v1 = [s for s in samples if s.status.id == id]
+            if v1 and [row[place.index("packets")] for row in v1[0].rows.values()] == [137]:
+                break
+
+
+async def test_where_none_is_for_it_a_sentence_says_how_to_make_one(
+    file: Path, there: Sshd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with _remote(there) as (remote, way):
+        await _offering.offer(remote, way, _asking(None))
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith("there has no bcc, so most hooks are on lower rungs; ")
+        assert "sudo ebpftop bundle --btf FILE" in said
+        other = tmp_path / "other.bundle"
+        about, _ = bundle.checked(file)
+        about = replace(about, kernel=about.kernel._replace(release="5.4.0-1"))
+        other.write_bytes(bundle.written(about, {}))
+        other.chmod(0o644)
+        with pytest.raises(ProbeError, match=r"other.bundle is not for there: it was made for Lin"):
+            await _offering.offer(remote, way, _asking(other))
+        assert remote.needs is not None
+
+
+async def test_what_refuses_the_copy_is_told(file: Path, there: Sshd) -> None:
+    async with _remote(there) as (remote, way):
+        refusing = replace(way, shell=("sh", "-c", "echo 'no such luck' >&2; exit 3", "x"))
+        with pytest.raises(ProbeError, match="cannot be copied to there: no such luck"):
+            await _offering.offer(remote, refusing, _asking(file))

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from probes.analysis.snapshot import Trail
+from probes.compile.bundle import Needs
+from probes.compile.kernel_build import KernelBuild
 from probes.custom import builder
 from probes.drop_rule import RuleError, parse
 from probes.errors import Busy, Gone, ProbeError, Unsupported
@@ -26,9 +28,11 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.demo.source import Demo
+from probes.sources.live import budget
 from probes.sources.live.memory import rows_for
 from probes.sources.remote import protocol, ssh
 from probes.sources.remote import session as remote_session
+from probes.sources.remote.server import Begin
 from probes.sources.remote.session import Disconnected
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import SshCommand, by_ssh
@@ -252,6 +256,81 @@ async def test_what_ssh_leaves_behind_keeps_nobody(tmp_path: Path) -> None:
     finally:
         for pid in (tmp_path / "left").read_text().split():
             os.kill(int(pid), signal.SIGKILL)
+
+
+# -- another version ---------------------------------------------------------------------------
+
+OTHER = """
+import sys
+from probes.sources.remote import protocol
+from tui.cli import main
+from tui.commands import serve
+serve.version = lambda: sys.argv[1]
+hello, names = protocol.Outgoing.hello, eval(sys.argv[2])
+def other(self, *told):
+    self._hooks, known = dict.fromkeys(names(list(self._hooks))), self._hooks
+    try:
+        said = hello(self, *told).replace(b'"demo": ', sys.argv[3].encode() + b'"demo": ')
+        place = said.index(b"\\nH") + 1
+        length = len(said) - place - protocol.HEAD.size
+        return said[:place] + protocol.HEAD.pack(b"H", length) + said[place + protocol.HEAD.size:]
+    finally:
+        self._hooks = known
+protocol.Outgoing.hello = other
+sys.exit(main(["serve", "--demo"]))
+"""
+"""An ebpftop of another version: its number, its hooks, and what else its greeting says."""
+
+
+def _other(*told: str) -> SshCommand:
+    command = (sys.executable, "-c", OTHER, *told)
+    return SshCommand("web1", command, command)
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("2.0", "lambda names: names", ""), "web1 runs ebpftop 2.0, this is 1.0"),
+        (
+            ("2.0", "lambda names: [*names, 'futures']", '"mood": {"x": [1]}, "needs": 7, '),
+            "web1 runs ebpftop 2.0, this is 1.0; not known here: futures",
+        ),
+        (
+            ("0.1", "lambda names: [n for n in names if n not in ('tls', 'dns')]", ""),
+            "web1 runs ebpftop 0.1, this is 1.0; there is no dns, no tls there",
+        ),
+        (("1.0", "lambda names: names", ""), None),
+    ],
+)
+async def test_another_version_is_said_once_and_its_numbers_come(
+    there: tuple[str, str, str], said: str | None
+) -> None:
+    words: list[str] = []
+    async with _connected(_other(*there), version="1.0", words=words.append) as remote:
+        assert words == ([said] if said else [])
+        assert len(await _some(remote, "drops", 1)) == 1
+        assert remote.needs is None
+        await remote.connect_anew()
+    assert len(words) == (1 if said else 0)
+
+
+async def test_an_older_or_newer_request_to_begin_is_understood() -> None:
+    """What this version does not know is left alone; what an older one does not say is usual."""
+    known: dict[str, Any] = {
+        "do": "begin", "interval": 1, "also": [], "pins": {}, "drops": [], "observe_only": False,
+    }  # fmt: skip
+    assert Begin.read(known).percent == budget.DEFAULT
+    assert Begin.read({**known, "budget": 2, "mood": [1], "pace": {"of": 3}}) == Begin.read(
+        {**known, "budget": 2}
+    )
+
+
+def test_what_a_host_without_bcc_needs_is_told() -> None:
+    needs = Needs(KernelBuild("6.1", "#1 SMP", "x86_64", "0f"), "c0", locked=False)
+    said = protocol.Outgoing(catalogue()).hello(Host("web1", "6.1"), "1.0", needs)
+    payload = said[said.index(b"\nH") + 1 + protocol.HEAD.size :]
+    assert protocol.read_hello(payload).needs == needs
+    assert protocol.read_hello(payload.replace(b"false]", b"0]")).needs is None
 
 
 # -- what answers is not what it should be -----------------------------------------------------
