@@ -7,10 +7,11 @@ MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 
 # Distribution packages; A|B means whichever the distribution has.
 RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
-TEST_PACKAGES := busybox-static clang containerd iproute2 iputils-ping fish kmod linux-libc-dev mandoc 'bpftool|linux-tools-generic' nftables openssh-server podman prometheus runc zsh
+TEST_PACKAGES := busybox-static clang containerd iproute2 iputils-ping fish kmod linux-libc-dev mandoc 'bpftool|linux-tools-generic' nftables openssh-server podman prometheus rpm runc zsh
 BENCH_PACKAGES := iproute2 nftables 'bpftool|linux-tools-generic' btop htop bpftrace bpfcc-tools
 MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 iputils-ping 'bpftool|linux-tools-generic'
 PACKAGE_PACKAGES := debootstrap
+RPM_PACKAGES := rpm
 
 # Stamps. Packages: per user, since what a user may not install, root may.
 UID := $(shell id -u)
@@ -28,7 +29,7 @@ $(RUN_READY) $(DEV_READY): FORCE
 endif
 endif
 
-.PHONY: help setup run test quick check docs deb onefile wheel image package-check release-check matrix bench FORCE
+.PHONY: help setup run test quick check docs deb onefile wheel rpm image package-check release-check matrix bench FORCE
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -88,15 +89,19 @@ onefile: $(DEV_READY) ## one executable file with all it needs but Python and bc
 wheel: $(DEV_READY) ## the wheel and the sdist, in dist/
 	exec .venv/bin/python -m packages.wheel
 
+rpm: $(DEV_READY) ## the package for Fedora and its kin, in dist/; to be installed there: untested
+	.ci/packages $(RPM_PACKAGES)
+	exec .venv/bin/python -m packages.rpm
+
 image: deb ## as root: a container image, localhost/ebpftop and dist/ebpftop-image.tar.gz; SUITE=bookworm
 	.ci/packages $(PACKAGE_PACKAGES) podman
 	exec packages/image/build $(SUITE)
 
-package-check: deb wheel ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
+package-check: deb wheel rpm ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
 	.ci/packages $(PACKAGE_PACKAGES)
 	for python in 3.11 3.13; do .venv/bin/python -m packages.onefile --python $$python || exit 1; done
 	set -e; for suite in $(or $(SUITE),bookworm trixie); do \
-	  for kind in $(or $(KIND),deb onefile wheel); do packages/check/root $$suite $$kind; done; done
+	  for kind in $(or $(KIND),deb onefile wheel rpm); do packages/check/root $$suite $$kind; done; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release
