@@ -6,8 +6,8 @@ As root. Each case has network and mount namespaces of its own and loads that en
 `connections-1000`, `-10000`, `-100000` (established sockets, of which a third sends in each
 second), `drops` (to 60,000 ports), `interfaces` (1,000), `programs` (1,000 BPF programs),
 `processes` (20,000 that sleep). Prints CPU of the program and its children, the same in us per
-thing and tick, RSS, and how long after a key the screen answers (median and worst of 15, pressed
-at random moments). Without a case: all. Asserts nothing.
+thing and tick, RSS, and how long after a key, and after that of another pane and back, the screen
+answers (median and worst of 15, pressed at random moments). Without a case: all. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ def main() -> None:
         _measure(arguments.cases[0], arguments)
         return
     titles = ("CPU", 8), ("us/tick", 10), ("RSS", 9), ("highest", 10), ("a key", 9), ("worst", 8)
+    titles += ("a pane", 9), ("worst", 8)
     print(" " * 19 + "".join(f"{title:>{width}}" for title, width in titles), flush=True)
     for case in arguments.cases or CASES:
         _apart(case, arguments)
@@ -168,13 +169,15 @@ def _measure(case: str, arguments: argparse.Namespace) -> None:
         _watch(terminal, seconds)
         spent, passed = tree.look() - before, time.monotonic() - began
         resident = _resident(terminal.pid)
-        answers = sorted(_answers(terminal))
+        answers = sorted(_answers(terminal, (b"\x1b[B", b"\x1b[A")))
+        panes = sorted(_answers(terminal, (b"6", key)))
         tree.look()
         terminal.close()
     print(
         f"{case:19}{100 * spent / passed:6.1f} %{1e6 * spent / passed / many:10.2f}"
         f"{resident / 1e6:6.0f} MB{tree.peak / 1e6:7.0f} MB"
-        f"{1e3 * statistics.median(answers):6.0f} ms{1e3 * answers[-1]:5.0f} ms",
+        f"{1e3 * statistics.median(answers):6.0f} ms{1e3 * answers[-1]:5.0f} ms"
+        f"{1e3 * statistics.median(panes):6.0f} ms{1e3 * panes[-1]:5.0f} ms",
         flush=True,
     )
 
@@ -214,14 +217,14 @@ def _watch(terminal: Terminal, seconds: float) -> None:
             raise SystemExit("the program ended")
 
 
-def _answers(terminal: Terminal) -> list[float]:
-    """How long it took from a key to the bytes that answer it, at moments that have nothing to do
-    with the program's ticks."""
+def _answers(terminal: Terminal, keys: tuple[bytes, bytes]) -> list[float]:
+    """How long it took from keys, in turn, to the bytes that answer them, at moments that have
+    nothing to do with the program's ticks."""
     dice, found = random.Random(0), []
     for n in range(KEYS):
         _watch(terminal, 0.4 + dice.random())
         began, bytes = time.monotonic(), terminal.bytes
-        terminal.type(b"\x1b[B" if n % 2 == 0 else b"\x1b[A")
+        terminal.type(keys[n % 2])
         while terminal.bytes == bytes and time.monotonic() < began + PATIENCE:
             terminal.read(0.01, draw=False)
         found.append(time.monotonic() - began)

@@ -3,12 +3,13 @@
     python -m bench.screen [--seconds N] [--size 160x50]... [--pairs N] [--idle] [PROGRAM...]
 
 Each program runs on the same kind of pty, at 80x24, 160x50 and 200x60, once a second, under the
-same load, which changes 50 rows of every pane each second (bench.load): three short starts for
-the times (their median, at the last size), then 8 s to settle, 20 s to measure, and 30 presses
-of the arrow keys. A key's time is from its byte in to the last byte out that follows within 50 ms
-of the one before; what a tick paints meanwhile is in it for all alike. As root all of it happens
-in a network namespace of its own. CPU is that of the program's processes, 100% being one core;
-what a BPF program costs is charged by the kernel to whoever caused the event.
+same load, which changes 50 rows of every pane each second (bench.load): three short starts for the
+times (their median, at the last size), then 8 s to settle, 20 s to measure, 30 presses of the
+arrow keys, and each pane of ebpftop twice: what is sent for it, in bytes. A key's time is from its
+byte in to the last byte out that follows within 50 ms of the one before; what a tick paints
+meanwhile is in it for all alike. As root all of it happens in a network namespace of its own. CPU
+is that of the program's processes, 100% being one core; what a BPF program costs is charged by the
+kernel to whoever caused the event.
 """
 
 from __future__ import annotations
@@ -45,12 +46,16 @@ NETNS = "EBPFTOP_BENCH_NETNS"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. keys: typed at the first paint. marks: what the screen shows from when on."""
+    """What to run. keys: typed at the first paint. marks: what the screen shows from when on.
+
+    panes: the keys of its panes.
+    """
 
     name: str
     command: tuple[str, ...]
     keys: bytes = b""
     marks: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    panes: bytes = b""
 
 
 DATA, ALL = "data s", "all s"
@@ -62,8 +67,9 @@ PROGRAMS = (
         (EBPFTOP,),
         b"3",  # the syscalls: which errors they return only a BPF program knows
         {DATA: re.compile(r"\bEBADF\b"), ALL: re.compile(r"hooks \d\d+ (?!.*attaching)")},
+        b"12345678",
     ),
-    Program("ebpftop demo", (EBPFTOP, "demo")),
+    Program("ebpftop demo", (EBPFTOP, "demo"), panes=b"12345678"),
 )
 
 Size = tuple[int, int]
@@ -76,11 +82,13 @@ PAINT = "paint s"
 @dataclass(frozen=True, slots=True)
 class Cost:
     """cpu: share of one core; output: bytes per second; key: median and worst seconds from a key
-    to the last byte of its answer; peaks in bytes, processes by command."""
+    to the last byte of its answer; pane: the same of another pane, and bytes that are sent for it,
+    None: it has none; peaks in bytes, processes by command."""
 
     cpu: float
     output: float
     key: tuple[float, float]
+    pane: tuple[float, int] | None
     tree: int
     processes: tuple[tuple[str, int], ...]
 
@@ -199,11 +207,23 @@ def _cost(program: Program, environment: dict[str, str], seconds: float, size: S
         cpu, output = tree.look() - cpu, terminal.bytes - output
         passed = time.monotonic() - begin
         keys = [_press(terminal, UP if i % 2 else DOWN) for i in range(PRESSES)]
+        pane = _panes(terminal, program.panes) if program.panes else None
     finally:
         terminal.close()
     peaks = sorted(((tree.commands[k], v) for k, v in tree.peaks.items()), key=lambda p: -p[1])
     answers = (statistics.median(keys), max(keys))
-    return Cost(cpu / passed, output / passed, answers, tree.peak, tuple(peaks))
+    return Cost(cpu / passed, output / passed, answers, pane, tree.peak, tuple(peaks))
+
+
+def _panes(terminal: Terminal, keys: bytes) -> tuple[float, int]:
+    """Median seconds and bytes of going to another pane, each for the second time."""
+    found = []
+    for key in keys * 2:
+        before = terminal.bytes
+        seconds = _press(terminal, bytes((key,)))
+        found.append((seconds, terminal.bytes - before))
+    seconds, sent = zip(*found[len(keys) :], strict=True)
+    return statistics.median(seconds), round(statistics.median(sent))
 
 
 def _press(terminal: Terminal, key: bytes) -> float:
@@ -233,13 +253,19 @@ def _watch(terminal: Terminal, tree: Tree, seconds: float, every: float) -> None
 
 
 def _print(results: dict[str, tuple[Start, dict[Size, Cost]]]) -> None:
-    print(f"{'':14}{'size':>8}{'CPU':>8}{'out B/s':>10}{'key ms':>8}{'worst':>7}{'RSS MB':>8}")
+    print(
+        f"{'':14}{'size':>8}{'CPU':>8}{'out B/s':>10}{'key ms':>8}{'worst':>7}"
+        f"{'pane ms':>9}{'pane B':>8}{'RSS MB':>8}"
+    )
     for name, (_, costs) in results.items():
         for (columns, rows), cost in costs.items():
             key = f"{cost.key[0] * 1e3:8.0f}{cost.key[1] * 1e3:7.0f}"
+            pane = (
+                f"{cost.pane[0] * 1e3:9.0f}{cost.pane[1]:8}" if cost.pane else f"{'-':>9}{'-':>8}"
+            )
             memory = f"{cost.processes[0][1] / 1e6:8.0f}"
             size = f"{columns}x{rows}"
-            print(f"{name:14}{size:>8}{cost.cpu:8.1%}{cost.output:10.0f}{key}{memory}")
+            print(f"{name:14}{size:>8}{cost.cpu:8.1%}{cost.output:10.0f}{key}{pane}{memory}")
     marks = (PAINT, DATA, ALL)
     print(f"\n{'':14}{''.join(f'{mark:>9}' for mark in marks)}{'tree MB':>9}")
     for name, (start, costs) in results.items():

@@ -11,7 +11,7 @@ from probes.model import HookId, Reach, Refusal, Rung, State, Status, Value
 from probes.units import Unit
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, label
-from tui.table.lines import Line, fit, line, wrap
+from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.toolkit.detail import graphs, heading, pairs
 from tui.toolkit.pane import Pane, Trouble
 
@@ -116,16 +116,22 @@ def _ladder(ladder: Sequence[Rung], status: Status, width: int) -> Iterator[Line
     least = {r.name: r.requires for r in ladder}
     for name in names:
         if name == status.rung:
-            yield line(("  in use     ", "good"), (label(name), "accent"), _needs(least, name))
+            yield from _rung(("  in use     ", "good"), (label(name), "accent"), least, width)
         elif name in refused:
             yield from _refusal(refused[name], width)
         else:
-            yield line(("  not tried  ", "muted"), label(name), _needs(least, name))
+            yield from _rung(("  not tried  ", "muted"), (label(name), ""), least, width)
 
 
-def _needs(least: Mapping[str, str], name: str) -> tuple[str, str]:
-    needs = least.get(name, "")
-    return (f"   needs {label(needs)}" if needs else "", "muted")
+def _rung(state: Span, name: Span, least: Mapping[str, str], width: int) -> Iterator[Line]:
+    """Yield a rung and what it needs, beside it if that fits."""
+    needs = f"needs {label(least[name[0]])}" if least.get(name[0]) else ""
+    if sum(map(width_of, (state[0], name[0], needs))) + 3 <= width:
+        yield line(state, name, (f"   {needs}" if needs else "", "muted"))
+        return
+    yield line(state, name)
+    for row in wrap(needs, max(width - 24, 20)):
+        yield line(("             ", ""), (row, "muted"))
 
 
 def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:

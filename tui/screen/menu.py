@@ -49,10 +49,21 @@ class Menu:
     def fields(self) -> tuple[Field, ...]:
         """Return its columns; rows are in order even if the place is hidden."""
         place = Field("place", "" if self.ask else "#", Unit.NUMBER, 0 if self.ask else 3, 0)
-        title = Field("title", self.title, Unit.TEXT, 16, 0, 54 if self.ask else 24, colour=_role)
+        title = Field(
+            "title",
+            self.title,
+            Unit.TEXT,
+            *((40, 0, 54) if self.ask else (16, 0, 24)),
+            colour=_role,
+        )
         keys = Field("keys", "Keys", Unit.TEXT, 9, 2)
         has_keys = any(c.keys for c in self.choices)
-        return place, title, *((keys,) if has_keys else ()), Field("help", "", Unit.TEXT, 30, 3)
+        return (
+            place,
+            title,
+            *((keys,) if has_keys else ()),
+            Field("help", "", Unit.TEXT, 27 if self.ask else 30, 3),
+        )
 
 
 def _role(record: TableRow) -> str:

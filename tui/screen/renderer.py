@@ -201,27 +201,32 @@ class Renderer:
     def _verdict(self) -> Line:
         """Return the worst trouble here, or that there is none."""
         worse = (group.verdict() for group in self._groups)
-        return next((line for line in worse if line is not None), None) or self._verdict_of_pane()
+        said = next((line for line in worse if line is not None), None)
+        return said or line(self._verdict_of_pane())
 
-    def _verdict_of_pane(self) -> Line:
+    def _verdict_of_pane(self) -> Span:
+        """Return it as a text that fits, and its role."""
+        text, role = self._said_of_pane()
+        return fit(text, self._app.size.width).rstrip(), role
+
+    def _said_of_pane(self) -> Span:
         pane, session = self._place.pane, self._session
         trouble = self._troubles.of(pane)
         if trouble is not None:
             room = self._app.size.width - 3
             fits = width_of(trouble.text) <= room or not trouble.brief
             text = trouble.text if fits else trouble.brief
-            text = fit(f" {SIGNS[trouble.role]} {text}", room + 3).rstrip()
-            return line((text, trouble.role))
+            return f" {SIGNS[trouble.role]} {text}", trouble.role
         if session.source.host.privilege:
-            return line((f" ~ {label(session.source.host.privilege)}", "warn"))
+            return f" ~ {label(session.source.host.privilege)}", "warn"
         if pane.summary is not None and (said := pane.summary(session.view)) is not None:
-            return line((f" {said[0]}", said[1]))
+            return f" {said[0]}", said[1]
         if not session.view.snapshots:
-            return line((" waiting for the first numbers...", "muted"))
+            return " waiting for the first numbers...", "muted"
         left = session.view.learning(self._needs(pane)) * session.source.interval
         more = words.ordinary(session.view.hidden()) if pane.case is not None else ""
         calm = words.calm(session.view.watched(), left, since_boot.said(session.view))
-        return line((f" {calm}{more}", "muted"))
+        return f" {calm}{more}", "muted"
 
     def _needs(self, pane: Pane) -> set[str]:
         """Return the hooks by which a pane is judged; the overview is by those of all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.table.lines import BLANK, Line, line
+from tui.table.lines import BLANK, Line, fit_words, line, width_of
 from tui.widgets.canvas import Canvas
 
 
@@ -53,7 +53,10 @@ class Report(Canvas):
     def _head(self) -> Line:
         there = len(self._lines)
         where = f"{min(self._top + 1, there)}-{min(self._top + self._room, there)} of {there}"
-        return line((f" {self._title} ", "header"), (f" {where}  Esc: back", "muted"))
+        after = f" {where}  Esc: back"
+        room = max(self.size.width - len(after) - 2, 1)
+        title = fit_words(self._title, room) if width_of(self._title) > room else self._title
+        return line((f" {title} ", "header"), (after, "muted"))
 
     def on_mouse_scroll_down(self) -> None:
         self.move(3)

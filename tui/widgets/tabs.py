@@ -1,7 +1,7 @@
 """The panes' names with their keys; a "!" or "~" marks one with trouble.
 
 A name has the same cells whichever tab is chosen or marked: long names if there is space for all
-of them, short ones if not, and on narrow screens the beginnings of these.
+of them, short ones if not, and on narrow screens the beginnings of these, next to their numbers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tui.table.fields import SIGNS
 from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
-_NOTE = 9
-"""Cells that are left for the note before long titles are used."""
+_NOTE, _BRIEF_NOTE = 9, 3
+"""Cells that are left for the note before long titles are used, and where titles are cut."""
 
 
 class Tab(NamedTuple):
@@ -49,7 +49,7 @@ class Tabs(Canvas):
         self.repaint()
 
     def line(self, _y: int, /) -> Line:
-        titles, gap = self._titles()
+        titles, gap, number = self._titles()
         spans: list[Span] = []
         before = False
         for place, (tab, title) in enumerate(zip(self._tabs, titles, strict=True), 1):
@@ -57,7 +57,7 @@ class Tabs(Canvas):
             edge = f"]{gap}" if before else f" {gap}"
             edge = edge[:-1] + "[" if tab.chosen else edge
             spans.append((edge, "accent" if edge.strip() else "muted"))
-            spans += [(f"{place} {title}".rstrip(), role), (SIGNS[tab.mark], tab.mark)]
+            spans += [(f"{place}{number}{title}".rstrip(), role), (SIGNS[tab.mark], tab.mark)]
             before = tab.chosen
         spans.append(("]" if before else " ", "accent"))
         note, role = self._note
@@ -67,29 +67,34 @@ class Tabs(Canvas):
             spans += [(" " * (space - width_of(note)), ""), (note, role)]
         return line(*spans)
 
-    def _titles(self) -> tuple[list[str], str]:
-        """Return the titles that fit, the same for the same screen, and what else is between."""
+    def _titles(self) -> tuple[list[str], str, str]:
+        """Return the titles that fit, and what is between tabs, and before a title.
+
+        It is the same for the same screen.
+        """
         long, width = [tab.title for tab in self._tabs], self.size.width
         if _width(long, " ") + _NOTE <= width:
-            return long, " "
+            return long, " ", " "
         if _width(long) + _NOTE <= width:
-            return long, ""
+            return long, "", " "
         short = [tab.short or tab.title for tab in self._tabs]
-        letters = max(map(len, short), default=0)
-        while letters and _width(short) > width:
-            letters -= 1
-            short = [title[:letters] for title in short]
-        return short, " " if _width(short, " ") + _NOTE <= width else ""
+        if _width(short) <= width:
+            return short, " " if _width(short, " ") + _NOTE <= width else "", " "
+        while any(short) and _width(short, number="") + _BRIEF_NOTE > width:
+            at = max(range(len(short)), key=lambda n: (len(short[n]), n))
+            short[at] = short[at][:-1]
+        return short, "", ""
 
     def on_click(self, event: Click) -> None:
-        titles, gap = self._titles()
+        titles, gap, number = self._titles()
         for place in range(1, len(titles) + 1):
-            if event.x < _width(titles[:place], gap) - 1:
+            if event.x < _width(titles[:place], gap, number) - 1:
                 self.post_message(self.Chosen(place))
                 return
 
 
-def _width(titles: Sequence[str], gap: str = "") -> int:
+def _width(titles: Sequence[str], gap: str = "", number: str = " ") -> int:
     """Return the cells of tabs, each a number, a title and a mark, with the edges around them."""
-    cells = [len(f"{n} {title}".rstrip()) + 2 + len(gap) for n, title in enumerate(titles, 1)]
+    each = [f"{n}{number}{title}".rstrip() for n, title in enumerate(titles, 1)]
+    cells = [len(text) + 2 + len(gap) for text in each]
     return sum(cells) + 1

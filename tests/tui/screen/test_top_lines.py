@@ -41,8 +41,8 @@ def test_it_is_never_too_long_and_keeps_what_is_wrong() -> None:
 
 def _places(app: Any) -> list[int]:
     tabs = text(app).splitlines()[1]
-    return [tabs.index(f"{n} {title[:3]}") for n, title in enumerate(
-        ("Overview", "I", "", "Con", "RTT", "Hooks", "Pro", "More"), 1)]  # fmt: skip
+    titles = "Overv", "I", "", "Con", "RTT", "Hook", "Pro", "More"
+    return [re.search(f"{n} ?{title}", tabs).start() for n, title in enumerate(titles, 1)]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

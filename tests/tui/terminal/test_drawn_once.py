@@ -73,7 +73,7 @@ def _answer(child: Terminal, key: str, size: tuple[int, int]) -> tuple[Counter[i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "most"), [((80, 24), 9_000), ((200, 60), 35_000)])
+@pytest.mark.parametrize(("size", "most"), [((80, 24), 7_500), ((200, 60), 32_000)])
 def test_a_pane_sends_each_cell_once(tmp_path: Path, size: tuple[int, int], most: int) -> None:
     """Textual alone sends it three or four times: what was there, and in several frames."""
     with terminal(STILL, tmp_path, size=size, COLORTERM="truecolor") as child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from probes import units
 from probes.analysis.cases.claim import Claim
@@ -29,6 +30,8 @@ from tui.toolkit.detail import pairs, ruled, spread
 
 MOST_ROWS = 12
 """Processes, or ports, that are listed; the others are counted."""
+_WITH_TIME, _WITH_P99, _LEAST_HOW = 78, 100, 10
+"""Cells from which on times are shown; those that are kept for how attempts fail."""
 _MOST_DROPS = 64
 _LOGGED, _GRAPH_LINES = 20, 7
 _LEXICON = Lexicon()
@@ -152,12 +155,28 @@ def _connected(view: View, one: Destination) -> tuple[str, str]:
 # -- by process -------------------------------------------------------------------------------
 
 
+class _ByProcess(NamedTuple):
+    """The widths that fit: of the name, of the times (their mean, or p99 too), of how it failed."""
+
+    who: int
+    times: int
+    how: int
+
+    @classmethod
+    def of(cls, width: int) -> _ByProcess:
+        times = 18 if width >= _WITH_P99 else 9 if width >= _WITH_TIME else 0
+        who = min(width - 25 - times - 2 - _LEAST_HOW, 40)
+        return cls(who, times, width - 25 - who - times - 2)
+
+
 def _by_process(
     view: View, one: Destination, rows: Sequence[SnapshotRow], width: int
 ) -> list[Line]:
     title = "By process" if one.port is not None else "By port"
-    head = ruled(title, 43, ascii=view.ascii)
-    columns = f"{'Conn/s':>8}{'Fail/s':>8}{'Wait':>6}{'Time':>9}{'p99':>9}"
+    layout = _ByProcess.of(width)
+    head = ruled(title, layout.who + 3, ascii=view.ascii)
+    times = f"{'Time':>9}{'p99':>9}"[: layout.times]
+    columns = f"{'Conn/s':>8}{'Fail/s':>8}{'Wait':>6}{times}"
     lines = [BLANK, Line((*head.spans, (f"{columns}  How", "header")))]
     lines += [_process(row, one, width) for row in rows]
     if (more := len(one.rows) - len(rows)) > 0:
@@ -172,11 +191,13 @@ def _process(row: SnapshotRow, one: Destination, width: int) -> Line:
     role = "bad" if failed else ""
     most = max(HOW, key=row.rate)
     how = HOW[most] if row.rate(most) else ""
+    layout = _ByProcess.of(width)
+    times = f"{units.show(row['mean_ns'], Unit.NS):>9}{units.show(row['p99_ns'], Unit.NS):>9}"
     return line(
-        ("   ", ""), (fit(label(who), 40), role),
+        ("   ", ""), (fit(label(who), layout.who), role),
         f"{units.count(row.rates['connects']):>8}",
         (f"{units.count(row.rates['failed']):>8}", role or "muted"),
         f"{units.count(row.number('pending')):>6}",
-        f"{units.show(row['mean_ns'], Unit.NS):>9}{units.show(row['p99_ns'], Unit.NS):>9}",
-        (f"  {fit(how, max(width - 85, 9)).rstrip()}", role),
+        times[: layout.times],
+        (f"  {fit(how, layout.how).rstrip()}", role),
     )  # fmt: skip

@@ -11,6 +11,9 @@ from tui.table.fields import label
 from tui.table.lines import Line, fit, line
 from tui.toolkit.related import address
 
+_ROOMY = 78
+"""Cells from which on there is room for a whole name, and for how long it took."""
+
 
 def latest(view: View, most: int, keep: Callable[[Row], bool] = lambda _: True) -> list[Decided]:
     """Return the latest of those that are wanted, the newest first."""
@@ -31,13 +34,14 @@ def entry(decided: Decided, width: int) -> Line:
     pid, comm, raddr, rport, result, ns = decided.row[:6]
     role = "good" if result == "established" else "bad"
     took = units.duration(ns if isinstance(ns, int | float) else None)
+    roomy = width >= _ROOMY
     room = max(width - 58, 22)
     return line(
         (f"  {clock(decided.wall)} ", "muted"),
-        fit(label(f"{comm}[{pid}]"), 22),
+        fit(label(f"{comm}[{pid}]"), 22 if roomy else 12),
         " ",
         fit(label(address(raddr, rport)), min(room, 42)),
         " ",
         (fit(label(result), 12), role),
-        f"{took:>8}",
+        f"{took:>8}" if roomy else "",
     )

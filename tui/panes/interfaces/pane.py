@@ -348,11 +348,11 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["interfaces"]
     return (
         replace(of(hook, "interface", width=10, rank=0, grow=15), brief=_brief),
-        of(hook, "rx_bytes", title="RX/s", width=7, rank=1, grow=9),
+        of(hook, "rx_bytes", title="RX/s", width=7, rank=2, grow=9),
         of(hook, "tx_bytes", title="TX/s", width=7, rank=4, grow=9),
         of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
         of(hook, "tx_packets", title="TX pkt/s", width=9, rank=5),
-        of(hook, "xdp_mode", width=8, rank=1),
+        of(hook, "xdp_mode", width=8, rank=2),
         # Every container's end is called eth0: a filter finds it by peer:eth0 only.
         replace(of(hook, "peer", width=18, rank=9, grow=40), searched=False),
         Field(
