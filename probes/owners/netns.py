@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from time import monotonic
 
-from probes.kernel import net_namespaces, procfs
+from probes.kernel import net_namespaces, procfs, shared_namespaces
 from probes.owners import state_files
 
 NAMED = "/run/netns"
@@ -30,7 +30,6 @@ class NamespaceNames:
         self._container_of = container_of
         self._known: OrderedDict[int, tuple[str, float]] = OrderedDict()
         self._mounted: Mapping[int, str] = {}
-        self._processes = net_namespaces.NetNamespaces()
         self._oldest: Mapping[int, int] = {}
         self._host, self._next = 0, 0.0
 
@@ -53,9 +52,9 @@ class NamespaceNames:
 
         Those that are found in so many seconds, but for those with a name of ip-netns(8) alone.
         """
-        until, there = monotonic() + seconds, self._processes.find()
-        while not self._processes.complete and monotonic() < until:
-            there = self._processes.find()
+        until, there = monotonic() + seconds, shared_namespaces.shared.find()
+        while not shared_namespaces.shared.complete and monotonic() < until:
+            there = shared_namespaces.shared.find()
         return {name: pid for inode, pid in there.items() if (name := self.of(inode, pid))}
 
     def _look(self, now: float) -> None:
@@ -63,7 +62,7 @@ class NamespaceNames:
             return
         self._mounted, self._host = _mounted(), _of_host()
         with suppress(OSError):  # files are short
-            self._oldest = self._processes.find()
+            self._oldest = shared_namespaces.shared.find()
         self._next = now + UNNAMED_AGAIN
 
     def _name(self, inode: int, member: int) -> str:

@@ -8,8 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from probes.errors import ProbeError
-from probes.kernel import procfs
-from probes.kernel.net_namespaces import NetNamespaces, inside
+from probes.kernel import net_namespaces, procfs, shared_namespaces
 from probes.kernel.netlink import nsid, route
 from probes.owners import state_files
 from probes.owners.processes import shared
@@ -37,15 +36,25 @@ class Peer(NamedTuple):
         return f"{self.interface} in {self.called}" if self.called else self.interface
 
 
+class _Elsewhere(NamedTuple):
+    """A network namespace: a process in it, 0 if none is known, and a file to enter it by."""
+
+    inode: int
+    pid: int
+    file: str
+
+
+_NOT_SEEN: tuple[Mapping[int, str], float] = {}, 0.0
+
+
 class Peers:
     """Other ends by ifindex."""
 
     def __init__(self) -> None:
-        self._namespaces = NetNamespaces()
         self._there: frozenset[tuple[int, int, int | None]] = frozenset()
         self._known: dict[int, Peer] = {}
         self._inside: dict[int, tuple[Mapping[int, str], float]] = {}
-        self._next = 0.0
+        self._next, self._more = 0.0, False
 
     def of(self, links: Iterable[route.Interface]) -> Mapping[int, Peer]:
         """Return the other end of each veth among these interfaces of this thread's namespace."""
@@ -57,7 +66,7 @@ class Peers:
             self._there = frozenset(veths)
             with suppress(OSError, ProbeError):  # as they were, then
                 self._known = self._looked(veths.values())
-            whole = len(self._known) == len(veths)
+            whole = len(self._known) == len(veths) and not self._more
             self._next = now + (REST if whole else UNKNOWN_REST)
         return self._known
 
@@ -67,34 +76,54 @@ class Peers:
             return {}
         here = {ifindex: x.name for ifindex, x in found.items()}
         elsewhere = self._by_number() if any(x.link_netnsid is not None for x in veths) else {}
-        until, made = monotonic() + SLICE, dict[int, Peer]()
+        wanted = {x.link_netnsid for x in found.values()}
+        self._look_inside([at for number, at in elsewhere.items() if number in wanted])
+        made = dict[int, Peer]()
         for ifindex, link in found.items():
             if link.link_netnsid is None:
                 made[ifindex] = Peer(link.link, here.get(link.link) or f"if{link.link}")
             elif link.link_netnsid in elsewhere:
-                inode, pid = elsewhere[link.link_netnsid]
-                name = self._names(inode, pid, until).get(link.link) or f"if{link.link}"
+                inode, pid, _ = elsewhere[link.link_netnsid]
+                names, _ = self._inside.get(inode, _NOT_SEEN)
+                name = state_files.named(names.get(link.link) or f"if{link.link}")
                 called = shared.namespace(inode, pid)
-                made[ifindex] = Peer(link.link, state_files.named(name), inode, called)
+                made[ifindex] = Peer(link.link, name, inode, called)
         return made
 
-    def _by_number(self) -> dict[int, tuple[int, int]]:
-        """Return the inode of each namespace that has a number here, and a process in it."""
-        there = self._namespaces.find()
-        there.pop(procfs.netns(), None)
-        known = list(there.items())[:MOST]
-        numbers = nsid.of_processes([pid for _, pid in known])
-        pairs = zip(numbers, known, strict=True)
+    def _by_number(self) -> dict[int, _Elsewhere]:
+        """Return each namespace that has a number here, and a process in it or a name."""
+        by_process = [
+            _Elsewhere(inode, pid, f"/proc/{pid}/ns/net")
+            for inode, pid in shared_namespaces.shared.find().items()
+        ]
+        seen = {procfs.netns(), *(one.inode for one in by_process)}
+        named = [
+            _Elsewhere(inode, 0, file)
+            for inode, file in net_namespaces.named().items()
+            if inode not in seen
+        ]
+        by_process = [one for one in by_process if one.inode != procfs.netns()][:MOST]
+        named = named[: MOST - len(by_process)]
+        numbers = nsid.of_processes([one.pid for one in by_process])
+        numbers += nsid.of_files([one.file for one in named])
+        pairs = zip(numbers, (*by_process, *named), strict=True)
         return {number: at for number, at in pairs if number is not None}
 
-    def _names(self, inode: int, pid: int, until: float) -> Mapping[int, str]:
-        """Return the names of the interfaces there; the ones before where there is no time left."""
-        names, again = self._inside.get(inode, ({}, 0.0))
+    def _look_inside(self, places: Iterable[_Elsewhere]) -> None:
+        """Ask for the names of the interfaces there, where that is not known or was long ago."""
         now = monotonic()
-        if again <= now < until:
-            with suppress(OSError, ProbeError):
-                names = inside(pid, inode, route.names)
-            self._inside[inode] = names, now + NAMES_REST
-            while len(self._inside) > MOST:
-                del self._inside[next(iter(self._inside))]
-        return names
+        due = {at.inode: at.file for at in places if self._again(at.inode) <= now}
+
+        def ask() -> Mapping[int, str] | None:
+            return route.names() if monotonic() < now + SLICE else None
+
+        answers = net_namespaces.visited(due, ask)
+        self._more = None in answers.values()
+        for inode, names in answers.items():
+            if names is not None:
+                self._inside[inode] = names, now + NAMES_REST
+        while len(self._inside) > MOST:
+            del self._inside[next(iter(self._inside))]
+
+    def _again(self, inode: int) -> float:
+        return self._inside.get(inode, _NOT_SEEN)[1]

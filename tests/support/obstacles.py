@@ -57,6 +57,7 @@ ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
 
 EVERYTHING = (
     "interfaces",
+    "namespace-interfaces",
     "qdiscs",
     "xdp@v0",
     "xdp@lo",

@@ -197,6 +197,8 @@ class Demo:
         hook = self._hooks.get(id.hook)
         if hook is None or (hook.target is TargetKind.INTERFACE and not _interface(id.target)):
             raise Gone(f"there is no {id}", errno=errno.ENODEV)
+        if hook.name not in scenario.PLANS:
+            raise Unsupported(f"{hook.name} is not in the demo's script", errno=errno.ENOENT)
         if rung is not None and hook.rung(rung) is None:
             raise Unsupported(f"{id.hook} has no rung {rung}", errno=errno.ENOENT)
         before = self._statuses.get(id, Status(id))

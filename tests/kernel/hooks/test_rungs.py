@@ -579,6 +579,34 @@ def test_packets_and_connects_of_another_namespace(
     record_property("count", 22)
 
 
+@_rungs("namespace-interfaces")
+def test_interfaces_of_another_namespace(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """As ip(8) counts them there, with the name that the namespace has."""
+    name = f"ebpftop-{os.getpid()}"
+    attachment = attached("namespace-interfaces", rung)
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "link", "add", "there1", "type", "veth", "peer", "name", "eth0", "netns", name)
+        run("ip", "-n", name, "link", "set", "eth0", "addrgenmode", "none", "up")
+        run("ip", "link", "set", "there1", "addrgenmode", "none", "up")
+        while not (rows := [r for r in values(attachment) if r["netns_name"] == name]):
+            time.sleep(0.1)  # names of namespaces are listed every few seconds
+        send("there1", 50)
+        (row,) = (r for r in values(attachment) if r["netns_name"] == name and r["kind"] == "veth")
+        counted = as_json("ip", "-n", name, "-s", "-j", "link", "show", "eth0")[0]
+    finally:
+        run("ip", "netns", "del", name)
+    before = next(r for r in rows if r["interface"] == "eth0")
+    assert row["rx_packets"] - before["rx_packets"] == 50
+    assert {r["interface"] for r in rows} == {"lo", "eth0"}
+    assert row["ifindex"] == counted["ifindex"]
+    assert row["rx_bytes"] == counted["stats64"]["rx"]["bytes"]
+    assert all(r["netns_name"] != name for r in values(attachment))
+    record_property("count", 50)
+
+
 @_rungs("memory")
 def test_the_host_s_memory_and_that_of_sockets(
     attached: Callable[..., Attachment], rung: str, record_property: Record

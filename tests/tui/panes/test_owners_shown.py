@@ -139,3 +139,31 @@ def test_the_other_end_of_a_veth_has_its_own_name_and_says_whose_end_it_is() -> 
     assert "other end eth0 in web" in _detail("interfaces", view, here)
     assert there.values["interface"] == "eth0 (netns web)"
     assert "the other end of veth1 on this host" in _detail("interfaces", view, there)
+
+
+def test_the_interfaces_of_other_namespaces_follow_this_one_s_with_their_numbers_and_drops() -> (
+    None
+):
+    pane = all_panes()["interfaces"]
+    view = _view("drops", {**_ELSEWHERE, "netns_name": "web"})
+    here = {"interface": "veth1", "ifindex": 3, "kind": "veth", "state": "up", "mtu": 1500}
+    _count(view, "interfaces", {**here, "xdp_mode": "none", "netns_name": "host"})
+    eth0 = {"interface": "eth0", "kind": "veth", "state": "up", "mtu": 1500}
+    web = {**eth0, "netns": NETNS, "ifindex": 5, "netns_name": "web"}
+    db = {**eth0, "netns": NETNS + 1, "ifindex": 2, "netns_name": "db"}
+    lo = {**db, "interface": "lo", "kind": "loopback", "ifindex": 1}
+    _count(view, "namespace-interfaces", web, db, lo)
+    field = next(f for f in pane.fields(catalogue()) if f.name == "interface")
+    records = sorted(pane.records(view), key=field.order)
+    assert [r.values["interface"] for r in records] == [
+        "veth1",
+        "eth0 (netns db)",
+        "eth0 (netns web)",
+    ]
+    assert [r.values["netns_name"] for r in records] == ["host", "db", "web"]
+    assert [r.values["rx_packets_per_s"] for r in records] == [1000] * 3
+    assert [r.values["drops"] for r in records] == [0, 0, 1000]
+    keep = parse("netns:web", pane.fields(catalogue()))
+    assert keep is not None
+    assert [r.values["interface"] for r in records if keep(r)] == ["eth0 (netns web)"]
+    assert "in another network namespace\n" in _detail("interfaces", view, records[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 from probes import units
@@ -21,6 +21,9 @@ from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.belonging import belongs
+from tui.panes.interfaces.elsewhere import HOOK as ELSEWHERE_HOOK
+from tui.panes.interfaces.elsewhere import HereFirst, elsewhere, known, wanted
+from tui.panes.interfaces.elsewhere import called as called_there
 from tui.panes.interfaces.figures import (
     COUNTERS,
     KERNEL,
@@ -48,6 +51,7 @@ from tui.toolkit.detail import counters, figure_lines, graphs, heading, pairs
 from tui.toolkit.pane import Busiest, Pane, Trouble
 
 _NOT_HERE = "in another network namespace, or at no interface: only drops are visible"
+_ANOTHER = "in another network namespace"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 _OURS = ("xdp", "tc-ingress", "tc-egress")
 _LEXICON = Lexicon(Part("interface"))
@@ -59,7 +63,7 @@ def _records(view: View) -> Sequence[TableRow]:
 
 
 def _made(view: View) -> Sequence[TableRow]:
-    looked = view.once_read(_looked, *HOOKS)
+    looked = view.once_read(_looked, *HOOKS, ELSEWHERE_HOOK)
     if len(looked.rows) <= FEW:
         return [_record(view, looked.at(place)) for place in range(len(looked.rows))]
     said = {place: one.verdict for place, one in looked.near.items() if one.verdict.since}
@@ -175,24 +179,18 @@ class _LookedAt:
 def _looked(view: View) -> _LookedAt:
     """Look at each interface.
 
-    Those of other network namespaces (containers), of which nothing else is known here, are added
-    while packets are dropped there.
+    Those of other network namespaces (containers) come after this one's.
     """
     found, rows = droppers(view), view.rows("interfaces")
-    strange = found.elsewhere({str(row.stored["interface"]) for row in rows})
-    rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
+    rows += elsewhere(view, found, {str(row.stored["interface"]) for row in rows})
     return _LookedAt(view, rows, found)
-
-
-def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
-    """Return a row for an interface that is not here."""
-    values: dict[str, Value] = dict.fromkeys(hook.places.names)
-    rates = {column: None for _, column in hook.places.counters}
-    return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
 
 
 def _called(view: View, name: str) -> str:
     """Return "eth0 (netns web)" for "if5 (netns 4026532476)", as far as that is known."""
+    there = known(view).get(name)
+    if there is not None:
+        return called_there(there)
     here = view.once(_ends).get(name)
     if here is not None:
         name = name.replace(name.partition(" ")[0], str(here["peer"]).partition(" in ")[0], 1)
@@ -236,7 +234,7 @@ def _busiest(view: View) -> Busiest | None:
     if most is None:
         return None
     name, rate = str(most.stored["interface"]), most.rate("rx_bytes")
-    looked = view.once_read(_looked, *HOOKS)
+    looked = view.once_read(_looked, *HOOKS, ELSEWHERE_HOOK)
     record = _record(view, looked.at(looked.names.index(name)))
     drops = looked.droppers.of(most)
     why = f"{units.count(most.rate('rx_packets'))} packets/s received"
@@ -280,9 +278,14 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     name = record.name
     if not _here(record):
         shown, here = record.text("interface"), view.once(_ends).get(name)
-        where = _NOT_HERE if here is None else f"the other end of {here['interface']} on this host"
+        where = _NOT_HERE if name not in known(view) else _ANOTHER
+        where = where if here is None else f"the other end of {here['interface']} on this host"
         lines = pairs([("Interface", shown), ("Where", where), *said(record)], width)
-        return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
+        lines += [*reasons(view, name, width), *graphs(PANE, view, record, width)]
+        if name in known(view):
+            lines += heading("Kernel counters")
+            lines += counters(view.catalogue["interfaces"], record, view.bits)
+        return lines
     lines = [*_about(record, width), *packet_path(view, record, width)]
     lines += reasons(view, name, width)
     lines += programs(view, name, width)
@@ -344,10 +347,14 @@ def _why(record: TableRow) -> str:
     return record.mark or "muted"
 
 
+def _here_first(field: Field) -> Field:
+    return HereFirst(**{each.name: getattr(field, each.name) for each in fields(field)})
+
+
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["interfaces"]
     return (
-        replace(of(hook, "interface", width=10, rank=0, grow=15), brief=_brief),
+        _here_first(replace(of(hook, "interface", width=10, rank=0, grow=15), brief=_brief)),
         of(hook, "rx_bytes", title="RX/s", width=7, rank=2, grow=9),
         of(hook, "tx_bytes", title="TX/s", width=7, rank=4, grow=9),
         of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
@@ -382,6 +389,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
         of(hook, "state", width=8, rank=7),
+        of(hook, "netns_name", width=12, rank=8, grow=24),
         )  # fmt: skip
 
 
@@ -390,7 +398,8 @@ PANE = Pane(
     title="Interfaces",
     short="Ifaces",
     order=10,
-    hooks=("interfaces", *_OURS, "drops", "xdp-programs", "xdp-errors", "tc-programs", "qdiscs"),
+    hooks=("interfaces", ELSEWHERE_HOOK, *_OURS, "drops", "xdp-programs", "xdp-errors",
+           "tc-programs", "qdiscs"),
     fields=_fields,
     sort="interface",
     reverse=False,
@@ -408,6 +417,7 @@ PANE = Pane(
     kept=(TC, LINK, PACKETS_IN, MISSED),
     busiest=_busiest,
     needs=("drops", "xdp-programs"),
+    wants=wanted,
     calm="no interfaces",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
