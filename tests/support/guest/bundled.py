@@ -1,20 +1,22 @@
 """A guest as a host without bcc: its programs come from a bundle that was made for it elsewhere.
 
-python -m tests.support.guest.bundled FILE MODULE ARGUMENT...   in the guest
+`python -m tests.support.guest.bundled KERNEL [WORD]` runs the tests of rungs, as `make matrix`.
 """
 
 from __future__ import annotations
 
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from probes.compile.bcc_worker import SITES
+from tests.support.guest import boot, kernels
 from tests.support.guest.kernels import Image
 
-NAME = "guest.bundle"
+NAME, INSIDE = "guest.bundle", "--inside"
 _XZ, _ELF = b"\xfd7zXZ\x00", b"\x7fELF"
 
 
@@ -35,7 +37,24 @@ def _uncompressed(vmlinuz: bytes) -> bytes:
     return found
 
 
-def main(file: str, module: str, *arguments: str) -> None:
+def _outside(kernel: str, word: str = "") -> int:
+    """Boot the kernel and run the tests of rungs there; return their exit status."""
+    wanted = next(b for b in boot.BOOTS if b.name == kernel)
+    image, folder = kernels.image(wanted.kernel), kernels.cache() / "runs" / f"{kernel}-bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    make(image, folder)
+    print(f"{kernel}: booting {image.release}; its tests are logged to {folder / 'log'}")
+    chosen = [*(("-k", word) if word else ()), "tests/kernel/hooks/test_rungs.py"]
+    module = ("tests.support.guest.bundled", INSIDE, f"{boot.FOLDER}/{NAME}")
+    tests = ("pytest", "-v", "-p", "no:cacheprovider", *chosen)
+    status = boot.run(wanted, image, folder, [*module, *tests], boot.TIMEOUT)
+    print((folder / "log").read_text().splitlines()[-1])
+    return 1 if status is None else status
+
+
+def _inside(file: str, module: str, *arguments: str) -> None:
+    """Hide bcc, and become a module that takes programs from the bundle."""
     for folder in (p / "bcc" for pattern in SITES for p in Path("/usr").glob(pattern)):
         if folder.is_dir():
             subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], check=True)
@@ -45,4 +64,6 @@ def main(file: str, module: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == INSIDE:
+        _inside(*sys.argv[2:])
+    sys.exit(_outside(*sys.argv[1:]))
