@@ -8,7 +8,6 @@ called sudo, a file belongs to that user if they could have made it themselves.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -35,7 +34,7 @@ class NewFile:
 
     def __init__(self, path: Path, *, over: bool = False, mode: int = 0o600) -> None:
         self._name, self._folder = _name(path), _opened(path.parent)
-        self._now = f".ebpftop-{secrets.token_hex(8)}" if over else self._name
+        self._now = f".ebpftop-{os.urandom(8).hex()}" if over else self._name
         try:
             self.fd = os.open(self._now, _NEW, mode, dir_fd=self._folder)
         except OSError:

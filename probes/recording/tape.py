@@ -446,22 +446,34 @@ class Tape(Timeline):
             self._keys.popleft()
 
 
+_APART = 0.5
+"""The share of the interval that readings of one tick are apart at most."""
+
+
 class Gathering:
     """A maker of ticks from the readings of each hook's worker.
 
-    A tick ends when a hook comes a second time, or when somebody asks for it.
+    A tick ends when a hook comes a second time, when half an interval has passed since its first
+    reading, or when somebody asks for it.
     """
 
     def __init__(self) -> None:
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._came: set[str] = set()
+        self._began: float | None = None
 
-    def has(self, hook: str) -> bool:
-        """Return whether the hook was read already: then take the tick before this reading."""
-        return hook in self._came
+    def is_whole(self, hook: str, samples: tuple[Sample, ...], interval: float) -> bool:
+        """Return whether this reading is of the next tick: then take the one before it."""
+        if hook in self._came:
+            return True
+        if self._began is None or not samples:
+            return False
+        return samples[0].time - self._began > interval * _APART
 
     def add(self, hook: str, samples: tuple[Sample, ...]) -> None:
         self._came.add(hook)
+        if self._began is None and samples:
+            self._began = samples[0].time
         self._samples[hook] = samples
 
     def tick(
@@ -479,6 +491,7 @@ class Gathering:
             elif len(left) < len(self._samples[hook]):
                 self._samples[hook] = left
         self._came.clear()
+        self._began = None
         wall = max((s.wall for kept in self._samples.values() for s in kept), default=0.0)
         return Tick(wall, interval, dict(self._samples), statuses, rules)
 

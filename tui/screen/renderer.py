@@ -32,7 +32,9 @@ from tui.widgets.status_line import StatusFigures
 from tui.widgets.tabs import Tab
 
 PAINT_PAUSE, SLOW_PAINT_PAUSE = 0.04, 0.5
-"""Seconds in which readings of several hooks are painted once; the same on a slow link."""
+"""Seconds without a reading after which all of a tick are painted; the same on a slow link."""
+LONGEST_PAUSE = 0.24
+"""Seconds after which what has come is painted although more comes."""
 ROOMY = 36
 """Lines from which on every pane has the vital signs."""
 MIN_SIZE = (30, 7)
@@ -66,7 +68,7 @@ class Renderer:
         self._appearance, self._troubles, self._keymap = appearance, troubles, keymap
         self._groups, self._hints = groups, hints
         self._own, self._advise = own, advise
-        self._due = self._advised = False
+        self._due = self._asked = self._advised = False
 
     # Which widgets belong to the place
 
@@ -95,16 +97,16 @@ class Renderer:
     # When to paint
 
     def paint_soon(self) -> None:
+        self._asked = True
         if not self._due:
             self._due = True
             self._app.start(self._paint_later())
 
     async def _paint_later(self) -> None:
+        await self._pause()
         waited = 0.0
-        while True:
-            await asyncio.sleep(SLOW_PAINT_PAUSE if self._appearance.slow else PAINT_PAUSE)
-            if not self._app.behind:  # else: better the next state whole than this one late
-                break
+        while self._app.behind:  # better the next state whole than this one late
+            await asyncio.sleep(PAINT_PAUSE)
             waited += PAINT_PAUSE
         self._due = False
         if waited > LAGGING_SECONDS and not self._appearance.slow and not self._advised:
@@ -112,6 +114,17 @@ class Renderer:
             self._advise(ADVICE)
         self._session.note()
         self.paint()
+
+    async def _pause(self) -> None:
+        """Wait for the other readings of a tick: a paint takes as long as ten of them."""
+        if self._appearance.slow:
+            await asyncio.sleep(SLOW_PAINT_PAUSE)
+            return
+        waited = 0.0
+        while self._asked and waited < LONGEST_PAUSE:
+            self._asked = False
+            await asyncio.sleep(PAINT_PAUSE)
+            waited += PAINT_PAUSE
 
     # Painting
 

@@ -91,7 +91,7 @@ class Collector:
 
     def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
         remember(self.view.since, samples)
-        if self._gathering.has(hook):  # the tick before this reading is complete
+        if self._gathering.is_whole(hook, samples, self._source.interval):
             self.view.log.take(self.view)
             self.close_tick()
             self.note_statuses()

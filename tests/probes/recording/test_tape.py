@@ -184,6 +184,7 @@ async def test_the_moments_say_where_drops_failures_and_events_begin() -> None:
 def test_a_tick_is_gathered_of_what_each_hook_s_worker_reads() -> None:
     gathering = Gathering()
     drops, sources = Status(HookId("drops"), State.ATTACHED), Status(HookId("sources", "eth0"))
+    opens = Status(HookId("opens"))
 
     def read(status: Status, wall: float) -> tuple[Sample, ...]:
         return (Sample(status, wall, wall),)
@@ -191,11 +192,13 @@ def test_a_tick_is_gathered_of_what_each_hook_s_worker_reads() -> None:
     assert gathering.tick(1, (drops,)) is None
     gathering.add("drops", read(drops, 10))
     gathering.add("sources", read(sources, 11))
-    assert gathering.has("drops")
+    assert not gathering.is_whole("opens", read(opens, 11), 4)
+    assert gathering.is_whole("drops", read(drops, 11), 4), "it was read already"
+    assert gathering.is_whole("opens", read(opens, 13), 4), "it is later by more than half a tick"
     first = gathering.tick(1, (drops, sources))
     assert first is not None
     assert (first.wall, [*first.samples]) == (11, ["drops", "sources"])
-    assert not gathering.has("drops")
+    assert not gathering.is_whole("drops", read(drops, 12), 4)
     gathering.add("drops", read(drops, 12))
     second = gathering.tick(1, (drops, sources))
     assert second is not None

@@ -167,7 +167,7 @@ async def test_a_small_screen_keeps_its_table(
     async with app.run_test(size=(80, height)) as pilot:
         await asyncio.sleep(20 * FAST)
         await pilot.pause()
-        assert len(app.renderer._lines_above()) == lines
+        await _until(lambda: len(app.renderer._lines_above()) == lines)
 
 
 async def test_without_a_tour_its_keys_say_so() -> None:
