@@ -101,7 +101,7 @@ package-check: deb wheel rpm ## as root: what these build, in fresh systems; SUI
 	.ci/packages $(PACKAGE_PACKAGES)
 	for python in 3.11 3.13; do .venv/bin/python -m packages.onefile --python $$python || exit 1; done
 	set -e; for suite in $(or $(SUITE),bookworm trixie); do \
-	  for kind in $(or $(KIND),deb onefile wheel rpm); do packages/check/root $$suite $$kind; done; done
+	  for kind in $(or $(KIND),deb unit onefile wheel rpm); do packages/check/root $$suite $$kind; done; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release
