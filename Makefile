@@ -100,8 +100,9 @@ image: deb ## as root: a container image, localhost/ebpftop and dist/ebpftop-ima
 package-check: deb wheel rpm ## as root: what these build, in fresh systems; SUITE=trixie KIND=onefile
 	.ci/packages $(PACKAGE_PACKAGES)
 	for python in 3.11 3.13; do .venv/bin/python -m packages.onefile --python $$python || exit 1; done
+	.venv/bin/ebpftop bundle --output dist/here.bundle
 	set -e; for suite in $(or $(SUITE),bookworm trixie); do \
-	  for kind in $(or $(KIND),deb unit onefile wheel rpm); do packages/check/root $$suite $$kind; done; done
+	  for kind in $(or $(KIND),deb unit onefile bundle wheel rpm); do packages/check/root $$suite $$kind; done; done
 
 release-check: $(DEV_READY) ## what must be true before a version is tagged
 	exec .venv/bin/python -m docs.release

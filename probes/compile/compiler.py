@@ -40,6 +40,7 @@ _MAX_CHILDREN = 8  # children at once: 90 MB each
 NOTHING = "int nothing(void *ctx) { return 0; }"
 """The source by which `doctor` asks whether anything can be compiled."""
 _NEITHER = "Install bcc (python3-bpfcc), or make a bundle for this kernel build: ebpftop bundle."
+_ELSEWHERE = "use programs that another host has compiled: ebpftop help bundle"
 _NOT_IN_IT = "Make one with this version of ebpftop; hooks of your own need bcc (python3-bpfcc)."
 
 
@@ -397,7 +398,7 @@ def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
     why = answer["why"]
     match answer["error"], answer.get("errno", 0):
         case "no-bcc", _:
-            return Unsupported(why, remedy=answer["remedy"])
+            return Unsupported(why, remedy=f"{answer['remedy']}; or {_ELSEWHERE}")
         case "map", (errno.EPERM | errno.EACCES) as code:
             return _map_denied(why, code, log)
         case "map", code if short(code):
