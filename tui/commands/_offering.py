@@ -14,8 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from probes.compile import bundle
+from probes.compile import bundle, kernel_build
 from probes.compile.bundle import Needs, Provenance
+from probes.compile.kernel_build import KernelBuild
 from probes.errors import ProbeError
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import SshCommand
@@ -24,10 +25,6 @@ from tui.commands._run import at_terminal, say
 
 _PING = 5.0
 """Seconds from one word to the other side to the next, while a person thinks."""
-_MAKE = (
-    "on a host with bcc and that kernel build: sudo ebpftop bundle; elsewhere, from a copy of its"
-    " /sys/kernel/btf/vmlinux: sudo ebpftop bundle --btf FILE; then give it to --bundle"
-)
 
 
 async def offer(remote: Remote, way: SshCommand, arguments: argparse.Namespace) -> None:
@@ -39,13 +36,26 @@ async def offer(remote: Remote, way: SshCommand, arguments: argparse.Namespace) 
     assert needs is not None
     found = _fitting(needs, arguments.bundle, remote.name)
     if found is None:
-        say([f"{remote.name} has no bcc, so most hooks are on lower rungs; {_MAKE}"], "")
+        how = _how_to_make(needs, way, kernel_build.in_use())
+        say([f"{remote.name} has no bcc, so most hooks are on lower rungs; {how}"], "")
         return
     if arguments.bundle is None and not await _agreed(remote, found[0]):
         return
     await _send(way, needs, found[1], sudo=arguments.remote_command.startswith("sudo "))
     say([f"{remote.name} has no bcc; it has the programs of {found[0]} now"], "")
     await remote.connect_anew()
+
+
+def _how_to_make(needs: Needs, way: SshCommand, here: KernelBuild) -> str:
+    """Return the commands that make a bundle for that host, and where they can be run."""
+    file, copy, where = f"{shlex.quote(way.name)}.bundle", "", "on a host with bcc"
+    if here.machine != needs.kernel.machine:
+        where += f" and its architecture ({needs.kernel.machine})"
+    if here != needs.kernel:
+        btf = f"{shlex.quote(way.name)}.btf"
+        copy = f"ssh {shlex.quote(way.shell[-1])} cat /sys/kernel/btf/vmlinux >{btf}; "
+    asked = f" --btf {btf}" if copy else f" --output {file}"
+    return f"{where}: {copy}sudo ebpftop bundle{asked}; then add --bundle {file}"
 
 
 def _fitting(needs: Needs, given: Path | None, name: str) -> tuple[Path, bytes] | None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from probes.compile.bundle import Needs
+from probes.compile.kernel_build import KernelBuild
+from probes.sources.remote.ssh import by_ssh
 from tui.commands import _offering
 
 
@@ -55,6 +58,25 @@ async def test_the_connection_is_kept_while_somebody_thinks(
     pings = [str(person)]
     assert await _offering._agreed(_host(pings), Path("/x"))
     assert len(pings) >= 3
+
+
+def test_the_commands_that_make_one_are_said() -> None:
+    here = KernelBuild("6.1.0", "#1 SMP", "x86_64", "0f")
+    way = by_ssh("ops@web1", "sudo ebpftop", ssh="true")
+    copy = "ssh ops@web1 cat /sys/kernel/btf/vmlinux >web1.btf; sudo ebpftop bundle --btf web1.btf"
+    for there, said in (
+        (here, "on a host with bcc: sudo ebpftop bundle --output web1.bundle"),
+        (here._replace(release="6.1.9"), f"on a host with bcc: {copy}"),
+        (
+            here._replace(machine="aarch64"),
+            f"on a host with bcc and its architecture (aarch64): {copy}",
+        ),
+    ):
+        made = _offering._how_to_make(Needs(there, "", locked=False), way, here)
+        assert (
+            made.replace("true ops@web1", "ssh ops@web1")
+            == f"{said}; then add --bundle web1.bundle"
+        )
 
 
 async def test_without_a_terminal_nothing_is_asked_and_nothing_sent(
