@@ -157,6 +157,8 @@ def _from_distribution(
 ) -> Tree:
     modules = MODULES / os.uname().release
     if not ((modules / "build").exists() or (modules / "source").exists()):
+        if BTF.exists() and btf.libbpf() is None:
+            raise why  # one package is lacking, and headers would be another way round
         raise Unsupported(
             f"{why.why}, and its headers are not installed either",
             remedy=f"Install {_package()}. Or: {why.remedy}",

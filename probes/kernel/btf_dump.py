@@ -85,13 +85,16 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
+WITHOUT_LIBBPF = (
+    "Install bcc, which brings libbpf along: python3-bpfcc (Debian, Ubuntu), python3-bcc (Fedora)."
+)
+
+
 @functools.cache
 def _libbpf() -> ctypes.CDLL:
     lib = btf.libbpf()
     if lib is None:
-        raise Unsupported(
-            "libbpf is not installed", remedy="Install libbpf1 (libbpf0 before 2022)."
-        )
+        raise Unsupported("libbpf is not installed", remedy=WITHOUT_LIBBPF)
     if btf.vmlinux() is None:
         raise Unsupported(
             "this kernel's BTF type information cannot be read",

@@ -13,7 +13,7 @@ from probes.compile import headers
 from probes.compile.compiler import Compiler
 from probes.compile.tree_cache import MANIFEST, TreeCache, intact
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import btf_dump
+from probes.kernel import btf, btf_dump
 
 FILES = {"include/a.h": "struct a {};\n", "b": ""}
 
@@ -248,6 +248,21 @@ def test_without_btf_and_headers_it_is_unsupported_and_says_what_to_install(
         headers.tree(("sk_buff",))
     assert "BTF" in refused.value.why
     assert os.uname().release in refused.value.remedy
+
+
+def test_where_only_libbpf_is_missing_bcc_is_named_and_no_headers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It brings libbpf along, and is needed anyway."""
+    if not headers.BTF.exists():
+        pytest.skip("this kernel has no BTF that libbpf could read")
+    monkeypatch.setattr(headers, "MODULES", tmp_path)
+    monkeypatch.setattr(btf, "libbpf", lambda: None)
+    monkeypatch.setattr(headers, "_from_btf", lambda *_: btf_dump._libbpf.__wrapped__())
+    with pytest.raises(Unsupported) as refused:
+        headers.tree(("sk_buff",))
+    assert refused.value.why == "libbpf is not installed"
+    assert refused.value.remedy.startswith("Install bcc, which brings libbpf along: python3-bpfcc")
 
 
 def test_without_btf_the_distributions_headers_serve(
