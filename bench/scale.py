@@ -5,14 +5,17 @@
 As root. Each case has network and mount namespaces of its own and loads that end with it:
 `connections-1000`, `-10000`, `-100000` (established sockets, of which a third sends in each
 second), `drops` (to 60,000 ports), `interfaces` (1,000), `programs` (1,000 BPF programs),
-`processes` (20,000 that sleep). Prints CPU of the program and its children, the same in us per
-thing and tick, RSS, and how long after a key, and after that of another pane and back, the screen
-answers (median and worst of 15, pressed at random moments). Without a case: all. Asserts nothing.
+`processes` (20,000 that sleep), `containers` (200: a cgroup, a namespace and a pair each; `-shown`:
+their interfaces are) and `nothing`, to compare with. Prints CPU of the program and its children,
+the same in us per thing and tick, RSS, how long after a key, and after that of another pane and
+back, the screen answers (median and worst of 15, pressed at random moments), and after how long it
+was painted first. Without a case: all. Asserts nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import random
 import resource
@@ -24,12 +27,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.processes import Tree
 from bench.terminal import EBPFTOP, Terminal
-from probes.kernel import bpf
+from probes.kernel import bpf, cgroups
 from probes.point import ProgType
 
 READY = b"."
@@ -101,6 +104,41 @@ def _processes(_place: int) -> None:
     _rest()
 
 
+def _containers(_place: int) -> None:
+    """Like 200 containers: in each a process in a cgroup and a network namespace of its own, at the
+    end of a pair of interfaces."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    lines = []
+    for n in range(CONTAINERS):
+        group = _groups() / f"docker-{n:064x}.scope"
+        group.mkdir(parents=True, exist_ok=True)
+        heard, said = os.pipe()
+        if (pid := os.fork()) == 0:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            if libc.unshare(_CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "unshare")
+            os.write(said, READY)
+            signal.pause()
+        os.read(heard, 1)
+        lines.append(f"link add c{n} up type veth peer name eth0 netns {pid}\n")
+    subprocess.run(["ip", "-batch", "-"], input="".join(lines).encode(), check=True)
+    _rest()
+
+
+def _groups() -> Path:
+    """Return where the cgroups are: nothing removes them but `_tidy`."""
+    root = cgroups.root()
+    if root is None:
+        raise SystemExit(f"cgroup v2 is not mounted. {cgroups.MOUNT}")
+    return root / "ebpftop-bench"
+
+
+def _tidy() -> None:
+    for group in (*_groups().glob("*.scope"), _groups()):
+        with suppress(OSError):
+            group.rmdir()
+
+
 def _rest() -> None:
     _ready()
     signal.pause()
@@ -110,6 +148,8 @@ def _ready() -> None:
     os.write(int(os.environ["READY"]), READY)
 
 
+CONTAINERS = 200
+_CLONE_NEWNET = 0x40000000
 CASES: dict[str, tuple[int, Callable[[], list[Load]], bytes]] = {
     "connections-1000": (1000, lambda: _connections(500), b"5"),
     "connections-10000": (10_000, lambda: _connections(5000), b"5"),
@@ -118,6 +158,9 @@ CASES: dict[str, tuple[int, Callable[[], list[Load]], bytes]] = {
     "interfaces": (1000, lambda: [_interfaces], b"2"),
     "programs": (1000, lambda: [_programs], b"7"),
     "processes": (20_000, lambda: [_processes, _processes], b"1"),
+    "nothing": (1, list, b"1"),
+    "containers": (CONTAINERS, lambda: [_containers], b"1"),
+    "containers-shown": (CONTAINERS, lambda: [_containers], b"2"),
 }
 """How many things, what makes them, and the key of the pane that is looked at."""
 
@@ -136,7 +179,7 @@ def main() -> None:
         _measure(arguments.cases[0], arguments)
         return
     titles = ("CPU", 8), ("us/tick", 10), ("RSS", 9), ("highest", 10), ("a key", 9), ("worst", 8)
-    titles += ("a pane", 9), ("worst", 8)
+    titles += ("a pane", 9), ("worst", 8), ("paint", 9)
     print(" " * 19 + "".join(f"{title:>{width}}" for title, width in titles), flush=True)
     for case in arguments.cases or CASES:
         _apart(case, arguments)
@@ -151,6 +194,7 @@ def _apart(case: str, arguments: argparse.Namespace) -> None:
     up = 'ip link set lo up && exec "$@"'
     apart = ["unshare", "-nmpf", "--mount-proc", "--kill-child", "sh", "-c", up, "-"]
     subprocess.call([*apart, *again])
+    _tidy()
 
 
 def _measure(case: str, arguments: argparse.Namespace) -> None:
@@ -160,7 +204,11 @@ def _measure(case: str, arguments: argparse.Namespace) -> None:
     command = [EBPFTOP, *limit, "--budget", "off"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     with _loads(made()):
+        began = time.monotonic()
         terminal = Terminal(command, environment, 50, 160)
+        while not terminal.bytes and terminal.read(PATIENCE, draw=False):
+            pass
+        painted = time.monotonic() - began
         tree = Tree(terminal.pid)
         _watch(terminal, WARM_UP)
         terminal.type(key)
@@ -177,7 +225,8 @@ def _measure(case: str, arguments: argparse.Namespace) -> None:
         f"{case:19}{100 * spent / passed:6.1f} %{1e6 * spent / passed / many:10.2f}"
         f"{resident / 1e6:6.0f} MB{tree.peak / 1e6:7.0f} MB"
         f"{1e3 * statistics.median(answers):6.0f} ms{1e3 * answers[-1]:5.0f} ms"
-        f"{1e3 * statistics.median(panes):6.0f} ms{1e3 * panes[-1]:5.0f} ms",
+        f"{1e3 * statistics.median(panes):6.0f} ms{1e3 * panes[-1]:5.0f} ms"
+        f"{1e3 * painted:6.0f} ms",
         flush=True,
     )
 

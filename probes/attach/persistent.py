@@ -203,7 +203,7 @@ def _unrecorded(directory: Path, refused: OSError) -> ProbeError:
     if code not in (EACCES, EPERM):
         return ProbeError(why, errno=code, remedy=remedy(code))
     if os.geteuid():
-        return Denied(why, errno=code, remedy="Run it as root (sudo).")
+        return Denied(why, errno=code, remedy="Run as root (sudo).")
     return Denied(why, errno=code, remedy=_make_private(directory))
 
 

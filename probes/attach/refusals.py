@@ -127,7 +127,7 @@ def perf_refused(code: int, what: str, point: Point) -> ProbeError:
         return Denied(
             f"kernel.perf_event_paranoid={paranoid} refuses {what}",
             errno=code,
-            remedy="Run as root, grant CAP_PERFMON, or set sysctl kernel.perf_event_paranoid=2.",
+            remedy="Run as root (sudo), grant CAP_PERFMON, or set kernel.perf_event_paranoid=2.",
         )
     return attach_refused(code, what, point)
 

@@ -89,7 +89,7 @@ def tracepoint_id(category: str, name: str) -> int:
             raise Denied(
                 f"{root} is not readable by this user",
                 errno=errno.EACCES,
-                remedy="Run as root, or grant CAP_DAC_READ_SEARCH.",
+                remedy="Run as root (sudo), or grant CAP_DAC_READ_SEARCH.",
             ) from None
     if not any((root / "events").is_dir() for root in tracefs.roots()):
         raise Unsupported(

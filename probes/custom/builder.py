@@ -125,7 +125,7 @@ def _file(wanted: Spec) -> str:
         raise Denied(
             f"the files of process {wanted.pid} may not be looked at from here",
             errno=refused.errno or 0,
-            remedy="Run it as root (sudo), outside of containers.",
+            remedy="Run as root (sudo), outside of containers.",
         ) from None
     except OSError:
         raise Gone(f"there is no process {wanted.pid}") from None
@@ -135,7 +135,7 @@ def _file(wanted: Spec) -> str:
 def _cgroup(path: str) -> int:
     top = cgroups.root()
     if top is None:
-        raise Unsupported("cgroup v2 is not mounted here")
+        raise cgroups.not_mounted()
     try:
         return cgroups.id_of(top / path.lstrip("/"))
     except OSError:
@@ -177,7 +177,7 @@ def _fields(wanted: Spec) -> Mapping[str, RecordField]:
         _known(wanted)
         raise Unsupported(
             "a tracepoint's fields are listed in tracefs, which cannot be read here",
-            remedy="As root: mount -t tracefs tracefs /sys/kernel/tracing.",
+            remedy="As root: mount -t tracefs tracefs /sys/kernel/tracing",
         )
     for name in named:
         if name not in known:

@@ -159,7 +159,7 @@ def _names() -> Fact:
         return Fact("names of containers", "readable", True)
     return Fact(
         "names of containers", f"not readable by this user: {', '.join(lacking)}", False,
-        "Run as root.",
+        "Run as root (sudo).",
     )  # fmt: skip
 
 
@@ -169,6 +169,6 @@ def _tracefs() -> Fact:
             if (root / "events").is_dir():
                 return Fact("tracefs", "readable", True)
         except PermissionError:  # it is for root alone, and so is what it is mounted on
-            remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
+            remedy = "Run as root (sudo), or grant CAP_DAC_READ_SEARCH."
             return Fact("tracefs", "not readable by this user", False, remedy)
     return Fact("tracefs", "not mounted", False, MOUNT_TRACEFS)

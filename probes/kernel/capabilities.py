@@ -41,8 +41,8 @@ _NAMES = {
 }
 _SUDO_PATH = {f"{top}/{folder}" for top in ("/usr/local", "/usr", "") for folder in ("bin", "sbin")}
 """secure_path of Debian's sudo, whatever PATH is; pipx and uv install into ~/.local/bin."""
-ROOT = "Run it as root (sudo), or grant CAP_SYS_ADMIN."
-FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
+ROOT = "Run as root (sudo), or grant CAP_SYS_ADMIN."
+FULL = "Run as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
 
 # -- what there is, and giving it up ------------------------------------------------------------

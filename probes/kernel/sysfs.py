@@ -15,4 +15,4 @@ def not_mounted(what: str) -> Unsupported | None:
     if _KERNEL.is_dir():
         return None
     why = f"sysfs is not mounted, which shows {what}"
-    return Unsupported(why, errno=ENOENT, remedy="As root: mount -t sysfs sysfs /sys.")
+    return Unsupported(why, errno=ENOENT, remedy="As root: mount -t sysfs sysfs /sys")

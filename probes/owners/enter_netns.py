@@ -42,7 +42,7 @@ def enter(told: str) -> None:
             raise Denied(
                 f"the network namespace of {name!r} may not be entered by this user",
                 errno=refused.errno or 0,
-                remedy="Run as root: it takes CAP_SYS_ADMIN.",
+                remedy="Run as root (sudo), or grant CAP_SYS_ADMIN.",
             ) from None
         if refused.errno == EINVAL:
             raise Gone(f"{file} is not a network namespace") from None

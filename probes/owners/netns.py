@@ -71,7 +71,9 @@ class NamespaceNames:
         given = self._mounted.get(inode, "")
         if given and not _MADE_UP.fullmatch(given):
             return given
-        pid = self._oldest.get(inode, member)
+        pid = self._oldest.get(inode, 0)
+        if not pid or net_namespaces.of_process(pid) != inode:  # the number is another one's by now
+            pid = member
         container = self._container_of(pid) if pid else ""
         return _shared_by(container) or given or (_of_process(pid) if pid else "")
 

@@ -33,15 +33,31 @@ def root_file_system(folder: Path) -> Path:
     return folder / "fs"
 
 
-@contextmanager
-def podman(folder: Path, name: str) -> Iterator[int]:
-    """Run a container; yield the number of its process. State is in FOLDER/graph and /run."""
-    needs("podman", "runc")
-    call = [
+def _podman(folder: Path) -> list[str]:
+    return [
         "podman", f"--root={folder}/graph", f"--runroot={folder}/run", f"--tmpdir={folder}/tmp",
         "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none",
         "--storage-driver=vfs",
     ]  # fmt: skip
+
+
+def podman_names(folder: Path) -> dict[int, str]:
+    """What `podman ps` calls each container, by its process."""
+    shown = run(*_podman(folder), "ps", "--format", "{{.Pid}} {{.Names}}")
+    return {int(pid): name for pid, name in map(str.split, shown.splitlines())}
+
+
+def ctr_names(folder: Path) -> dict[int, str]:
+    """The same of `ctr task list`."""
+    shown = run("ctr", "--address", f"{folder}/containerd.sock", "task", "list").splitlines()[1:]
+    return {int(pid): name for name, pid, *_ in map(str.split, shown)}
+
+
+@contextmanager
+def podman(folder: Path, name: str) -> Iterator[int]:
+    """Run a container; yield the number of its process. State is in FOLDER/graph and /run."""
+    needs("podman", "runc")
+    call = _podman(folder)
     limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--network=none")
     system = str(root_file_system(folder))
     run(*call, "run", "-d", f"--name={name}", *limits, "--rootfs", system, *_SLEEP)

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Protocol, cast
 
 from probes import arrays
-from tui.commands import _netns
+from tui.commands import _colour, _netns
 
 MONITOR = "monitor"
 """The name of what runs without a command."""
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command that was parsed. Raises ProbeError if it needs numpy and there is none."""
     if arguments.command not in WITHOUT_NUMBERS:
         arrays.check()
+    _colour.check(arguments)
     if (told := getattr(arguments, "netns", None)) is not None:
         _netns.enter(arguments, told)
     return commands()[arguments.command].run(arguments)

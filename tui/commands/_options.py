@@ -122,7 +122,9 @@ def _scope(text: str) -> tuple[str, str | int]:
 def interface_name(text: str) -> str:
     """Check what the kernel would take as a name, or as an alternative name."""
     if not text or len(text) > 127 or any(c.isspace() or c in "/:" for c in text):
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not the name of an interface")
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is not the name of an interface: `ip link` lists them"
+        )
     return text
 
 
@@ -250,7 +252,9 @@ def hook_id(text: str) -> HookId:
     if hook is None:
         raise argparse.ArgumentTypeError(_no_hook(id.hook, known))
     if hook.target is TargetKind.NONE and id.target is not None:
-        raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
+        raise argparse.ArgumentTypeError(
+            f"the hook {id.hook} takes no target: leave out what follows {id.hook}"
+        )
     if hook.target is not TargetKind.NONE and not id.target:
         raise argparse.ArgumentTypeError(f"name the {hook.target}: {id.hook}@{hook.target.upper()}")
     return id
@@ -333,7 +337,9 @@ def _budget(text: str) -> float | None:
 def seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 86400 * 365:
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of seconds")
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is not a number of seconds: write 10 or 0.5"
+        )
     return value
 
 

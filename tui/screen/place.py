@@ -13,6 +13,7 @@ class Place:
 
     tab: the pane over which an inner one may lie. below: the record whose detail is open below
     that. came: the pane that led here. about: the subject of an inner pane. filters: by pane.
+    untold: by pane, the part of the scope that its rows do not tell: they are of everything.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Place:
         self.about = ""
         self.zoomed = False
         self.filters: dict[str, str] = {}
+        self.untold: dict[str, str] = {}
 
     @property
     def every(self) -> tuple[Pane, ...]:

@@ -88,7 +88,8 @@ class Renderer:
         """Return whose numbers these are, and from which moment, if the groups have such lines."""
         hosts = [line for group in self._groups for line in group.host_lines()]
         times = [line for group in self._groups for line in group.time_lines()]
-        return [*hosts, *times, *([self._filter_line()] if self._filtered else [])]
+        filtered = [self._filter_line()] if self._filtered else []
+        return [*hosts, *times, *filtered, *([self._untold_line()] if self._untold else [])]
 
     @property
     def _filtered(self) -> bool:
@@ -260,6 +261,17 @@ class Renderer:
             return "", ""
         at, shown, _ = self.table.counts
         return f"{at}/{shown} ", "muted"
+
+    @property
+    def _untold(self) -> str:
+        """Return the part of the scope to which these rows are not restricted."""
+        place = self._place
+        return place.untold.get(place.pane.name, "") if place.mode == "pane" else ""
+
+    def _untold_line(self) -> Line:
+        """Say that the scope does not hold here, so that nobody takes these rows for its own."""
+        said = "  not told by these rows: they are of everything"
+        return line((" scope ", "muted"), (label(self._untold), "warn"), (said, "muted"))
 
     def _filter_line(self) -> Line:
         """Return the filter in force, how many rows it keeps, and the key that clears it."""

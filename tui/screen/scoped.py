@@ -16,10 +16,17 @@ def begin_within(
 ) -> None:
     """Filter every pane that can tell, and begin with the first of them."""
     for pane in reversed(place.panes):
+        place.untold[pane.name] = _untold(scope, fields[pane.name])
         if text := _filter(scope, fields[pane.name]):
             place.filters[pane.name] = text
             parts.table_of(pane).filter(parse(text, fields[pane.name]))
             place.go(pane)
+
+
+def _untold(scope: Scope, fields: Sequence[Field]) -> str:
+    """Return what is asked for and no field tells; "" if nothing is."""
+    names = {field.name for field in fields}
+    return " ".join(f"{name}={value}" for name, value in scope.asked.items() if name not in names)
 
 
 def _filter(scope: Scope, fields: Sequence[Field]) -> str:

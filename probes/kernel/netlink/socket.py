@@ -251,7 +251,7 @@ def _what_to_do(errno: int) -> str:
     if errno not in (EPERM, EACCES):
         return remedy(errno)
     if capabilities.missing(capabilities.NET_ADMIN):
-        return "Run it as root (sudo), or grant CAP_NET_ADMIN."
+        return "Run as root (sudo), or grant CAP_NET_ADMIN."
     return capabilities.why_not(capabilities.NET_ADMIN)[1]
 
 

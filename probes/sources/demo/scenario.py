@@ -54,7 +54,7 @@ REFUSED: dict[str, ProbeError] = {
     f"xdp@{f.interface}": Busy(
         f"{f.title} ({f.mode}) is attached to {f.interface} already, and nobody is replaced",
         errno=errno.EBUSY,
-        remedy=f"if it is not needed: ip link set dev {f.interface} xdp off",
+        remedy=f"If it is not needed: ip link set dev {f.interface} xdp off",
     )
     for f in flood.XDP
 }

@@ -131,6 +131,6 @@ def test_without_privilege_it_says_what_it_takes() -> None:
     done = ebpftop("once", "--netns", NAME, before=NOBODY)
     assert done.stderr == (
         f"ebpftop: the network namespace of '{NAME}' may not be entered by this user. "
-        "Run as root: it takes CAP_SYS_ADMIN.\n"
+        "Run as root (sudo), or grant CAP_SYS_ADMIN.\n"
     )
     assert done.returncode == 1

@@ -16,7 +16,7 @@ from probes.owners import containerd, owner_columns
 from probes.owners.owner_columns import NAMES, log_with_owners, with_owners
 from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from tests.support import containers
-from tests.support.namespaces import run
+from tests.support.namespaces import as_json, run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -32,6 +32,7 @@ def test_podman(podman_folder: Path) -> None:
         inode = of_process(pid)
         assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
         assert owners.namespaces([inode]) == ["web-1"]
+        assert containers.podman_names(podman_folder) == {pid: "web-1"}
     assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
     assert owners.namespaces([inode]) == ["web-1"]
 
@@ -41,6 +42,7 @@ def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containerd, "TASKS", (tmp_path / "state/io.containerd.runtime.v2.task",))
     with containers.containerd(tmp_path, "ebpftop-cache") as pid:
         assert _owner(pid) == ("ebpftop-cache", None, "ebpftop-cache")
+        assert containers.ctr_names(tmp_path) == {pid: "ebpftop-cache"}
 
 
 def test_a_namespace_that_has_a_name_is_called_by_it() -> None:
@@ -53,6 +55,27 @@ def test_a_namespace_that_has_a_name_is_called_by_it() -> None:
     finally:
         run("ip", "netns", "del", "ebpftop-blue")
     assert owners.namespaces([inode]) == ["ebpftop-blue"], "it is remembered"
+
+
+def test_names_agree_with_ip_netns_and_lsns() -> None:
+    """Each that these list, as they call it, by the same number."""
+    name = f"ebpftop-{os.getpid()}"
+    run("ip", "netns", "add", name)
+    try:
+        with containers.sleeping("ip", "netns", "exec", name) as pid:
+            owners = ProcessOwners()
+            assert run("ip", "netns", "identify", str(pid)).split() == [
+                owners.of_all([pid])[0].netns
+            ]
+            listed = as_json("lsns", "--json", "--type", "net", "--output", "NS,NSFS")["namespaces"]
+            mounted = {int(one["ns"]): one["nsfs"] for one in listed if one.get("nsfs")}
+            told = {inode: Path(path.split("\n")[0]).name for inode, path in mounted.items()}
+            assert told[of_process(pid)] == name
+            assert owners.namespaces([*told]) == [*told.values()]
+            own = [int(one["ns"]) for one in listed if not one.get("nsfs")]
+            assert of_process(os.getpid()) in own
+    finally:
+        run("ip", "netns", "del", name)
 
 
 def test_a_namespace_without_a_name_is_that_of_its_oldest_process() -> None:

@@ -196,3 +196,21 @@ def test_every_option_that_takes_a_number_is_among_them() -> None:
         or (isinstance(action.default, int | float) and action.nargs != 0)
     }
     assert taken <= NUMBERS.keys()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("once", "--json"),
+        ("stream", "--format", "csv"),
+        ("findings", "--json"),
+        ("doctor", "--json"),
+        ("hooks", "--json"),
+        ("replay", "a.rec", "--json"),
+    ],
+)
+def test_colours_are_refused_where_there_are_none(words: tuple[str, ...]) -> None:
+    """`never` and `auto` hold there anyway."""
+    done = ebpftop(*words, "--color", "always")
+    assert done.stderr.endswith("has no colours: leave out --color always, or print text\n")
+    assert done.returncode == 2
