@@ -14,6 +14,8 @@ import pytest
 
 from packages import carried, deb, tree
 from packages.versions import ROOT, Build
+from probes.attach import journal
+from probes.compile import bundle, headers
 from tui.config import in_force, settings
 
 BUILD = Build("1.2.0", "0123456789abcdef0123456789abcdef01234567", 1_700_000_000, True, True)
@@ -49,6 +51,16 @@ def test_everything_that_is_carried_has_its_owner_and_licence() -> None:
 def test_a_maintainer_script_is_one_that_sh_reads(name: str) -> None:
     subprocess.run(["sh", "-n", str(deb.DEBIAN / name)], check=True)
     assert (deb.DEBIAN / name).read_text().splitlines()[1:3].count("set -e") == 1
+
+
+def test_a_purge_removes_every_folder_that_root_s_ebpftop_writes_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    cache = headers.cache_base()
+    places = [journal.RUN, bundle.PLACE.parent, cache, Path(f"{cache}-compiled")]
+    removed = re.findall(r"rm -rf (.*)", (deb.DEBIAN / "postrm").read_text())
+    assert {str(place) for place in places} <= set(" ".join(removed).split())
 
 
 def test_what_the_host_settings_show_are_settings(tmp_path: Path) -> None:
