@@ -124,7 +124,7 @@ class Compiler:
     ) -> None:
         self._cached, self._in_pidns = cached, in_pidns
         self._given = bundle
-        self._placed: PlacedBundle | None = None
+        self._placed = PlacedBundle(None)
         of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
         self._types = frozenset((*of_hooks, *types))
         self._lock = threading.Lock()
@@ -175,7 +175,7 @@ class Compiler:
         """
         bundle = self.bundle
         if bundle is None:
-            if self._placed is not None and self._placed.why:
+            if self._placed.why:
                 raise Unsupported(f"bcc is not installed, and {self._placed.why}", remedy=_NEITHER)
             return None
         inside = bool(of_the_host()) if self._in_pidns is None else self._in_pidns
@@ -194,7 +194,7 @@ class Compiler:
         if self._given is not None or cache.has_compiler():
             return self._given
         with self._tree_lock:
-            if self._placed is None:
+            if self._placed == PlacedBundle(None):  # one may be put there later
                 self._placed = placed()
         return self._placed.bundle
 
