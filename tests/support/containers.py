@@ -69,6 +69,40 @@ def podman(folder: Path, name: str) -> Iterator[int]:
 
 
 @contextmanager
+def docker(folder: Path, name: str) -> Iterator[int]:
+    """Run a container by an engine of its own; yield the number of its process.
+
+    The engine touches no network and no firewall. State is in FOLDER/data.
+    """
+    needs("dockerd", "docker", "runc")
+    socket = f"unix://{folder}/docker.sock"
+    command = [
+        "dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--host={socket}",
+        f"--pidfile={folder}/pid", "--bridge=none", "--iptables=false", "--ip6tables=false",
+        "--storage-driver=vfs", "--exec-opt=native.cgroupdriver=cgroupfs",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    call = ("docker", "--host", socket)
+    try:
+        _answered([*call, "version"])
+        image = f"{folder}/image.tar"
+        run("tar", "-C", str(root_file_system(folder)), "-cf", image, ".")
+        run(*call, "import", image, "busybox")
+        limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--network=none")
+        run(*call, "run", "-d", f"--name={name}", *limits, "busybox", *_SLEEP)
+        try:
+            assert run(*call, "ps", "--format", "{{.Names}}").split() == [name]
+            yield int(run(*call, "inspect", "-f", "{{.State.Pid}}", name))
+        finally:
+            run(*call, "rm", "-f", name)
+    finally:
+        engine.terminate()
+        engine.wait()
+        _is_left(folder)
+
+
+@contextmanager
 def containerd(folder: Path, name: str) -> Iterator[int]:
     """Run a container; yield the number of its process. State is in FOLDER/state."""
     needs("containerd", "ctr", "runc")

@@ -12,7 +12,7 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.kernel.net_namespaces import of_process
-from probes.owners import containerd, owner_columns
+from probes.owners import containerd, docker, owner_columns
 from probes.owners.owner_columns import NAMES, log_with_owners, with_owners
 from probes.owners.processes import NOBODY, ProcessOwner, ProcessOwners
 from tests.support import containers
@@ -35,6 +35,14 @@ def test_podman(podman_folder: Path) -> None:
         assert containers.podman_names(podman_folder) == {pid: "web-1"}
     assert owners.of_all([pid]) == [ProcessOwner("web-1", None, "web-1")]
     assert owners.namespaces([inode]) == ["web-1"]
+
+
+def test_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its engine is installed; what its state says elsewhere is kept (test_owner_of)."""
+    monkeypatch.setattr(docker, "ROOT", tmp_path / "data")
+    monkeypatch.setattr(docker, "SETTINGS", tmp_path / "none")
+    with containers.docker(tmp_path, "web-7") as pid:
+        assert _owner(pid) == ("web-7", None, "web-7")
 
 
 def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Whose a cgroup is, from kept tables of cgroups and kept state files.
 
-Made from the formats' documents, for runtimes that cannot run here: Docker's and CRI-O's state,
-containerd's CRI, Kubernetes' and systemd's paths (cgroups(7), systemd.slice(5), kubelet's
-cgroup drivers, CRI's annotations).
+Made from the formats' documents, for runtimes that cannot run here (CRI-O's state, containerd's
+CRI, Kubernetes' and systemd's paths: cgroups(7), systemd.slice(5), kubelet's cgroup drivers, CRI's
+annotations), and for what Docker, which runs where its engine is installed, is not started with.
 """
 
 from __future__ import annotations
