@@ -259,6 +259,8 @@ _BY_CALL: Mapping[tuple[str, str], ErrnoMeaning] = {
     ("sendmsg", "EAGAIN"): _ordinary("The send buffer is full; the program tries again."),
     ("restart_syscall", "ETIMEDOUT"): _TIME_OVER,
     ("adjtimex", "EPERM"): _ordinary("Only asked for."),
+    ("prlimit64", "EPERM"): _ordinary("A limit may not be raised: programs try, and do without."),
+    ("setrlimit", "EPERM"): _ordinary("A limit may not be raised: programs try, and do without."),
     ("open_by_handle_at", "ESTALE"): _ordinary("What had that handle has gone: programs ask so."),
 }  # fmt: skip
 

@@ -45,11 +45,11 @@ class Average(NamedTuple):
         """Whether the rate is as since boot."""
         return self.now <= TIMES * self.per_s
 
-    @property
-    def text(self) -> str:
-        """Return "0.2/s since boot (UdpRcvbufErrors)"."""
+    def text(self, together: str = "") -> str:
+        """Return "0.2/s since boot on all ports (UdpRcvbufErrors)". together: "on all ports"."""
         most = "at least " if self.least and self.per_s else ""
-        return f"{most}{rate(self.per_s)} since boot ({' + '.join(self.names)})"
+        of = f" {together}" if together else ""
+        return f"{most}{rate(self.per_s)} since boot{of} ({' + '.join(self.names)})"
 
 
 def rate(per_s: float) -> str:

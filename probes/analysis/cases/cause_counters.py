@@ -66,16 +66,34 @@ def is_ordinary(boot: Average | None, rate: float) -> bool:
     return boot is not None and max(rate, boot.now) <= since_boot.TIMES * boot.per_s
 
 
-def with_usual(claim: Claim, known: float | None, boot: Average | None) -> Claim:
+def together_of(cause: str, place: DropPlace) -> str:
+    """Return of what else a cause's counters are, beside what is lost there: "on all ports"."""
+    if (cause in LINKS or cause == _QUEUE) and place.at != DASH:
+        return ""
+    if place.port is not None:
+        return "on all ports"
+    return "at all interfaces" if place.at != DASH else ""
+
+
+def with_usual(
+    claim: Claim, known: float | None, boot: Average | None, together: str = ""
+) -> Claim:
     """Return the claim with what is usual: by its history, else the average since boot.
 
-    An average that is "at least" so much is said, and is no number to compare with.
+    An average that is "at least" so much is said, and is no number to compare with. together: of
+    what else the counters are; what is usual of this alone is then no more than that.
     """
     if known is not None or boot is None:
         return replace(claim, usual=known)
-    said = Evidence(since_boot.COUNTERS, f"usual: {boot.text}", boot.per_s)
-    usual = None if boot.least else boot.per_s
-    return replace(claim, usual=usual, since_boot=not boot.least, evidence=(*claim.evidence, said))
+    said = Evidence(since_boot.COUNTERS, f"usual: {boot.text(together)}", boot.per_s)
+    known = None if boot.least else boot.per_s
+    return replace(
+        claim,
+        usual=known,
+        since_boot=not boot.least,
+        usual_together=bool(together),
+        evidence=(*claim.evidence, said),
+    )
 
 
 def _of_interface(facts: Facts, hook: str, name: str, column: str) -> Average | None:

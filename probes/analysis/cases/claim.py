@@ -83,7 +83,8 @@ class Claim:
     id: names the cause, the same at each tick: hook/place/what. what: a clause with its subject,
     "eth1 drops packets". does: the verb of it, as in "fails". share: of `of`, 0 to 1; None where
     that is not counted. now, usual: in `unit`, rates where that counts things; usual None: unknown.
-    since_boot: the usual is an average since boot, as the watch is too short to know better.
+    since_boot: the usual is an average since boot, as the watch is too short to know better;
+    usual_together: of other ports or destinations as well, so this one's is no more.
     since: Unix seconds, None: since before it was watched. struck: events a second that somebody
     waits for. own: ebpftop's own doing. pane, rows: where it is shown, the most telling row first;
     figure, key: its history. ties: what it has in common with other claims of the same cause; a
@@ -101,6 +102,7 @@ class Claim:
     of: str = ""
     usual: float | None = None
     since_boot: bool = False
+    usual_together: bool = False
     since: float | None = None
     struck: float = 0.0
     who: tuple[Who, ...] = ()

@@ -70,5 +70,5 @@ def _in_many(rows: ManyRows, pid: int) -> list[Value]:
     cells = rows.cells("pid")
     if not isinstance(cells, NumberCells):
         return []
-    places = np.flatnonzero(cells.flags() & (cells.raw == pid))
-    return [rows.cells(name).value(int(places[0])) for name in _OWNER] if len(places) else []
+    first = np.flatnonzero(cells.flags() & (cells.raw == pid))[:1]
+    return [value for name in _OWNER for value in rows.cells(name).at(first).values()]

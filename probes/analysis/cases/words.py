@@ -99,7 +99,10 @@ def usual(finding: Finding) -> str:
     value, head = finding.usual, finding.case.head
     if value is None:
         return ""
-    return f"{rate(value)} since boot" if head.since_boot else amount(value, head.unit)
+    if not head.since_boot:
+        return amount(value, head.unit)
+    most = "at most " if head.usual_together and value else ""
+    return f"{most}{rate(value)} since boot"
 
 
 def calm(watched: float, unknown_for: float, counters: str = "") -> str:
@@ -214,7 +217,8 @@ def line(finding: Finding, now: float) -> str:
     if part := share(finding):
         of = f" of {finding.case.of}" if finding.case.share is not None and finding.case.of else ""
         boot = " since boot" if head.since_boot else ""
-        said.append(f"{part}{of}" if of else f"{part} the usual{boot}")
+        least = "at least " if boot and head.usual_together else ""
+        said.append(f"{part}{of}" if of else f"{least}{part} the usual{boot}")
     if finding.state is Progress.NOW:
         said.append(amount(finding.now, head.unit))
     elif finding.state is Progress.EASING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, cells_of, joined
+from probes.columns.numbered import shared_texts
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.waiting import Waiting, Who
 from probes.model import Column, Entries, Kind, Row, Value
@@ -51,10 +52,14 @@ def completed(
     for name in failures:
         failed += numbers[name]
     pending, late, oldest = (np.zeros(len(made), "i8") for _ in range(3))
+    ways = {"": 0}
+    via = np.zeros(len(made), "i8")
     for who, place in place_of.items():
-        pending[place], late[place], oldest[place] = waiting[who]
+        pending[place], late[place], oldest[place], way = waiting[who]
+        via[place] = ways.setdefault(way, len(ways))
     cells["failed"], cells["pending"], cells["late"] = map(NumberCells, (failed, pending, late))
     cells["oldest_ns"] = NumberCells(oldest, pending != 0)
+    cells["via"] = shared_texts().cells([way or None for way in ways], via)
     any = (numbers["connects"] != 0) | (numbers["established"] != 0) | (failed != 0)
     return ColumnRows([c.at(any | (pending != 0)) for c in cells.values()])
 

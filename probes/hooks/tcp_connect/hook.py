@@ -138,6 +138,13 @@ HOOK = Hook(
         level("pending", "Pending", "attempts still under way", Unit.COUNT, field=None),
         level("late", "Late", "those under way for a second or longer", Unit.COUNT, field=None),
         level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
+        level(
+            "via",
+            "By",
+            "interface by which late SYNs leave, as routes are now",
+            field=None,
+            width=10,
+        ),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
         CGROUP_ID,

@@ -11,7 +11,14 @@ from typing import Any
 
 from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import EmptyRows, completed, empty_row, empty_rows
-from probes.hooks.tcp_connect.waiting import NOBODY, BegunBefore, MissedEnds, Waiting, Who
+from probes.hooks.tcp_connect.waiting import (
+    NOBODY,
+    BegunBefore,
+    MissedEnds,
+    Waiting,
+    WaysOut,
+    Who,
+)
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners, netns
 from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
@@ -32,6 +39,7 @@ from probes.toolkit.readers import (
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
+UNDER_WAY = ("pending", "late", "oldest_ns", "via")
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")
 NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN was not sent within these nanoseconds failed within the call."""
@@ -99,7 +107,8 @@ class _Completion:
     def _one(self, values: list[Value], waiting: Waiting) -> Row:
         at, waits = self._at, waiting.get(tuple(values[:4]), NOBODY).told()
         values[at["failed"]] = sum(filter(None, self._failures(values)))
-        values[at["pending"]], values[at["late"]], values[at["oldest_ns"]] = waits
+        for name, value in zip(UNDER_WAY, waits, strict=True):
+            values[at[name]] = value
         return tuple(values) if any(self._told(values)) else ()
 
 
@@ -112,6 +121,7 @@ class _Pending:
     def __init__(self, opening: Opening, others: Others) -> None:
         self._pending, self._others = opening.tables["pending"], others
         self._key_of, self._missed = _keys(opening.tables["rows"]), MissedEnds()
+        self._ways_out = WaysOut()
         self._before = BegunBefore(
             (address(attempt["raddr"]), attempt["rport"], int(attempt["at"]))
             for _, attempt in self._attempts()
@@ -124,11 +134,12 @@ class _Pending:
     def find(self) -> Waiting:
         """Return who waits, and for how long."""
         waiting: Waiting = {}
-        now = time.monotonic_ns()
+        now, here = time.monotonic_ns(), netns()
         for caller, begun in self._before.find():
             waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
         found = self._attempts()
         ended = self._missed.find(_ages(attempt for _, attempt in found)) if found else ()
+        elsewhere: set[Who] = set()
         for entry, attempt in found:
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             age = max(now - int(attempt["at"]), 0)
@@ -137,8 +148,11 @@ class _Pending:
             elif attempt["sent"] == 1 or age < patience:
                 caller = _who(attempt)
                 waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
+                if attempt["netns"] != here:
+                    elsewhere.add(caller)
             elif take(self._pending, entry):
                 self._never_sent(attempt)
+        self._ways_out.tell(waiting, elsewhere)
         return waiting
 
     def _never_sent(self, attempt: Mapping[str, Any]) -> None:
@@ -206,7 +220,7 @@ class _ConnectPoll:
     def __init__(self) -> None:
         self.tallies: Tallies[Who] = Tallies()
         self.under_way: Waiting = {}
-        self._owners = SocketOwners()
+        self._owners, self._ways_out = SocketOwners(), WaysOut()
         self._known: dict[Flow, Who] = {}
         self._waiting: set[Flow] = set()
         self._first = True
@@ -236,6 +250,7 @@ class _ConnectPoll:
         for flow in waiting:
             who = self._known[flow]
             found[who] = found.get(who, NOBODY).and_one(begun.get(flow, 0))
+        self._ways_out.tell(found)
         return found
 
     def _count(self, flow: Flow, **counts: int) -> None:
@@ -260,7 +275,7 @@ def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     def row(caller: Who, tally: Counter[str]) -> Row:
         known = dict(zip(("pid", "comm", "raddr", "rport"), caller, strict=True))
         under_way = poll.under_way.get(caller, NOBODY).told()
-        waits = dict(zip(("pending", "late", "oldest_ns"), under_way, strict=True))
+        waits = dict(zip(UNDER_WAY, under_way, strict=True))
         return row_from(columns, {**known, **_told(tally), **waits})
 
     def read() -> Reading:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import NamedTuple
 
 from probes.errors import ProbeError
+from probes.kernel.netlink import route
+from probes.kernel.netlink.routes import leaving
 from probes.kernel.netlink.sock_diag import Connecting, TcpSocket, connecting
 from probes.kernel.procfs import SocketOwners
 from probes.model import Value
@@ -18,6 +21,8 @@ LATE_NS = 1_000_000_000
 """From here on an attempt is late: its SYN has been sent again."""
 _ALIKE_NS = 100_000_000
 """Times that are no farther apart may be those of one attempt."""
+_ROUTES_STAY, _MOST_ROUTES = 5.0, 64
+"""Seconds after which routes are looked up again, and routes that are looked up in a reading."""
 
 Who = tuple[Value, ...]
 """pid, comm, remote address and port."""
@@ -26,21 +31,22 @@ Who = tuple[Value, ...]
 class UnderWay(NamedTuple):
     """Attempts of a row that nobody has answered yet. late: of these, those from `LATE_NS` on.
 
-    oldest: nanoseconds.
+    oldest: nanoseconds. via: the interface that SYNs leave by; "": not looked for.
     """
 
     pending: int = 0
     late: int = 0
     oldest: int = 0
+    via: str = ""
 
     def and_one(self, age: int) -> UnderWay:
         """Return them and one more of this age."""
         oldest = max(self.oldest, age)
-        return UnderWay(self.pending + 1, self.late + (age >= LATE_NS), oldest)
+        return UnderWay(self.pending + 1, self.late + (age >= LATE_NS), oldest, self.via)
 
-    def told(self) -> tuple[int, int, int | None]:
-        """Return the values of the columns `pending`, `late` and `oldest_ns`."""
-        return self.pending, self.late, self.oldest if self.pending else None
+    def told(self) -> tuple[int, int, int | None, str | None]:
+        """Return the values of the columns `pending`, `late`, `oldest_ns` and `via`."""
+        return self.pending, self.late, self.oldest if self.pending else None, self.via or None
 
 
 NOBODY = UnderWay()
@@ -106,6 +112,33 @@ class MissedEnds:
             return due - {one.socket.inode for one in connecting()}
         except ProbeError:
             return set()
+
+
+class WaysOut:
+    """By which interfaces SYNs that nobody answers leave: by the routes of this namespace, now."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._until = 0.0
+
+    def tell(self, waiting: Waiting, elsewhere: Set[Who] = frozenset()) -> None:
+        """Add the interface to those that are late. elsewhere: of other network namespaces."""
+        late = [who for who, one in waiting.items() if one.late and who not in elsewhere]
+        if time.monotonic() >= self._until:
+            self._known, self._until = {}, time.monotonic() + _ROUTES_STAY
+        wanted = dict.fromkeys(str(raddr) for *_, raddr, _ in late)
+        self._look([raddr for raddr in wanted if raddr not in self._known])
+        for who in late:
+            waiting[who] = waiting[who]._replace(via=self._known.get(str(who[2]), ""))
+
+    def _look(self, addresses: Sequence[str]) -> None:
+        asked = [address for address in addresses[:_MOST_ROUTES] if "%" not in address]
+        if not asked:
+            return
+        with suppress(ProbeError, OSError):
+            found, names = leaving(asked), route.names()
+            for address, ifindex in zip(asked, found, strict=True):
+                self._known[address] = names.get(ifindex, "") if ifindex else ""
 
 
 def _connecting() -> Sequence[Connecting]:

@@ -643,7 +643,7 @@ class Script:
                 "errno": errno.ETIMEDOUT if timed_out else errno.ECONNREFUSED if refused else 0,
                 "pending": int(c.rate * 3) if waiting else 0,
                 "late": int(c.rate * 2) if waiting else 0,
-                "oldest_ns": 2_900_000_000 if waiting else None,
+                "oldest_ns": 2_900_000_000 if waiting else None, "via": "eth0" if waiting else None,
                 "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 

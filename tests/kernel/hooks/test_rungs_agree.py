@@ -40,7 +40,7 @@ pytestmark = pytest.mark.kernel
 FRAMES, LONG_FRAMES, CALLS, FAILING = 25, 7, 40, 13
 PATIENCE = 5.0
 """Seconds that what the kernel does by itself is waited for."""
-MEASURED = {"total_ns", "latency", "ns", "oldest_ns", "late"}
+MEASURED = {"total_ns", "latency", "ns", "oldest_ns", "late", "via"}
 """Columns of time, which no two runs have alike."""
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")

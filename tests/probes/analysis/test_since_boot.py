@@ -31,7 +31,8 @@ def test_the_average_is_that_up_to_the_first_reading() -> None:
     known = since_boot.of_counters(host.facts, ["UdpRcvbufErrors", "NoSuchCounter"])
     assert known is not None
     assert (known.per_s, known.now, known.ordinary) == (0.2, 10_000, False)
-    assert known.text == "0.2/s since boot (UdpRcvbufErrors)"
+    assert known.text() == "0.2/s since boot (UdpRcvbufErrors)"
+    assert known.text("on all ports") == "0.2/s since boot on all ports (UdpRcvbufErrors)"
     assert [one.names for one in since_boot.above(host.facts)] == [("UdpRcvbufErrors",)]
 
 
@@ -53,7 +54,7 @@ def test_a_host_that_has_just_booted_has_no_average(age: float) -> None:
 def test_a_namespace_may_be_younger() -> None:
     known = since_boot.of_counters(_host(20_000, 20_000, since="later").facts, ["UdpRcvbufErrors"])
     assert known is not None
-    assert known.text == "at least 0.2/s since boot (UdpRcvbufErrors)"
+    assert known.text() == "at least 0.2/s since boot (UdpRcvbufErrors)"
 
 
 def test_nothing_is_known_of_a_host_that_does_not_tell() -> None:

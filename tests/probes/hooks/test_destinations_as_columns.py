@@ -18,7 +18,7 @@ from probes.hooks.tcp_connect.waiting import LATE_NS, NOBODY, Waiting
 from probes.model import Column, Kind, Row, Value
 from tests.support.odd_values import attached
 
-UNDER_WAY = ("pending", "late", "oldest_ns")
+UNDER_WAY = ("pending", "late", "oldest_ns", "via")
 KEYS = ("pid", "comm", "raddr", "rport")
 COUNTERS = ("connects", "established", "failed", *FAILURES)
 COLUMNS = (
@@ -33,14 +33,16 @@ def _rows(dice: random.Random) -> list[Row]:
         return dice.choice((0, 0, 0, 1, 7, None))
 
     keys = [(n % 40, f"w{n % 3}", f"10.0.0.{n % 7}", n) for n in range(200)]
-    return [(*key, count(), count(), None, *(count() for _ in FAILURES), None, None, None)
+    return [(*key, count(), count(), None, *(count() for _ in FAILURES), None, None, None, None)
             for key in [*keys, (None, "w1", "10.0.0.1", 5)]]  # fmt: skip
 
 
 def _one_by_one(rows: list[Row], waiting: Waiting) -> list[Row]:
     made = []
     missing = [who for who in waiting if who not in {row[:4] for row in rows}]
-    for row in [*rows, *((*who, *(0,) * len(COUNTERS), None, None, None) for who in missing)]:
+    empty = (*(0,) * len(COUNTERS), *(None,) * len(UNDER_WAY))
+    empty = (*(0,) * len(COUNTERS), *(None,) * len(UNDER_WAY))
+    for row in [*rows, *((*who, *empty) for who in missing)]:
         values = dict(zip((*KEYS, *COUNTERS, *UNDER_WAY), row, strict=True))
         values["failed"] = sum(n for f in FAILURES if isinstance(n := values[f], int))
         values.update(zip(UNDER_WAY, waiting.get(row[:4], NOBODY).told(), strict=True))
@@ -55,7 +57,8 @@ def test_what_failed_and_what_is_under_way_is_the_same(seed: int) -> None:
     rows = _rows(dice)
     waiting: Waiting = {}
     for who in [*(row[:4] for row in dice.choices(rows, k=30)), (9999, "nobody", "::", 1)]:
-        waiting[who] = waiting.get(who, NOBODY).and_one(dice.randrange(2 * LATE_NS))
+        one = waiting.get(who, NOBODY).and_one(dice.randrange(2 * LATE_NS))
+        waiting[who] = one._replace(via=dice.choice(("", "eth0", "wan0")))
     given = ColumnRows([cells_of(column) for column in zip(*rows, strict=True)])
     made = completed(given, COLUMNS, FAILURES, waiting)
     assert made is not None
@@ -64,7 +67,7 @@ def test_what_failed_and_what_is_under_way_is_the_same(seed: int) -> None:
 
 
 def test_numbers_that_are_too_large_are_left_to_the_rows() -> None:
-    rows = [(1, "a", "::", 1, 1 << 62, 0, None, *(0 for _ in FAILURES), None, None, None)]
+    rows = [(1, "a", "::", 1, 1 << 62, 0, None, *(0 for _ in FAILURES), *(None,) * len(UNDER_WAY))]
     given = ColumnRows([cells_of(column) for column in zip(*rows, strict=True)])
     assert completed(given, COLUMNS, FAILURES, {}) is None
 

@@ -73,7 +73,8 @@ def _row(view: View, finding: Finding, titles: dict[str, str]) -> OverviewRow:
     }
     if finding.state is not Progress.OVER:
         cells |= {"now": finding.now, "now_text": amount(view, finding.now, head.unit)}
-        cells |= {"usual": finding.usual, "usual_text": usual.partition(" ")[0]}
+        short = usual.removeprefix("at most ").removesuffix(" since boot")
+        cells |= {"usual": finding.usual, "usual_text": short}
     if finding.state is Progress.NOW:
         times = finding.times if case.share is None else case.share
         cells |= {"share": times or 0.0, "share_text": words.share(finding)}

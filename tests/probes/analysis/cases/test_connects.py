@@ -183,6 +183,11 @@ def test_drops_of_the_port_belong_to_it_and_none_is_said() -> None:
     host.more(tcp_connect=[hang], drops=[{**drop, "dport": 80}])
     (claim,) = DETECTOR.claims(host.facts)
     assert "no packet to port 5432 is dropped on this host" in [e.text for e in claim.evidence]
+    for _ in range(2):
+        host.more(tcp_connect=[{**hang, "via": "eth0"}], drops=[{**drop, "dport": 80}])
+    (claim,) = DETECTOR.claims(host.facts)
+    said = "no packet to port 5432 is dropped on this host; SYNs leave by eth0"
+    assert said in [e.text for e in claim.evidence]
     assert ("port", "tcp", 5432) not in claim.ties
     host.more(tcp_connect=[hang], drops=[{**drop, "dport": 5432}])
     (claim,) = DETECTOR.claims(host.facts)
@@ -241,4 +246,6 @@ def test_how_many_have_failed_since_boot_is_usual_at_the_first_second() -> None:
         host.more(tcp_connect=[_row(80, connects=16, refused=16)], net_counters=[counter])
     (claim,) = DETECTOR.claims(host.facts)
     assert (claim.severity, claim.usual, claim.since_boot) == (Gravity.ALARM, 0.5, True)
-    assert claim.evidence[-1].text == "usual: 0.5/s since boot (TcpAttemptFails)"
+    assert (
+        claim.evidence[-1].text == "usual: 0.5/s since boot to all destinations (TcpAttemptFails)"
+    )

@@ -87,7 +87,7 @@ def _since_boot(lost: int, since: str = "boot", **counted: int) -> list[Claim]:
 def test_what_is_usual_since_boot_is_known_at_the_first_second() -> None:
     (claim,) = _since_boot(20, UdpRcvbufErrors=20_000)
     assert (claim.severity, claim.usual, claim.since_boot) == (Gravity.NOTICE, 0.2, True)
-    assert claim.evidence[-1].text == "usual: 0.2/s since boot (UdpRcvbufErrors)"
+    assert claim.evidence[-1].text == "usual: 0.2/s since boot on all ports (UdpRcvbufErrors)"
     (claim,) = _since_boot(20, UdpRcvbufErrors=0)
     assert (claim.usual, claim.since_boot) == (0, True)
 
@@ -95,7 +95,9 @@ def test_what_is_usual_since_boot_is_known_at_the_first_second() -> None:
 def test_a_namespace_that_may_be_younger_has_no_usual_rate_but_a_least_one() -> None:
     (claim,) = _since_boot(20, "boot at the earliest", UdpRcvbufErrors=20_000)
     assert (claim.usual, claim.since_boot) == (None, False)
-    assert claim.evidence[-1].text == "usual: at least 0.2/s since boot (UdpRcvbufErrors)"
+    assert (
+        claim.evidence[-1].text == "usual: at least 0.2/s since boot on all ports (UdpRcvbufErrors)"
+    )
 
 
 def test_a_little_that_was_lost_all_the_time_since_boot_is_not_told() -> None:

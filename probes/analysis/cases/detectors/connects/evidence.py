@@ -8,7 +8,7 @@ from probes import units
 from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.claim import Evidence, Who
 from probes.analysis.cases.detectors.connects.figures import HOOK
-from probes.analysis.cases.detectors.connects.groups import CALLERS, Group
+from probes.analysis.cases.detectors.connects.groups import CALLERS, ROWS, Group
 from probes.analysis.cases.detectors.connects.harm import Measured
 from probes.analysis.cases.detectors.connects.ways import HANGS, WAYS, errnos
 from probes.analysis.cases.drops_by_port import are_known, dropped_to
@@ -16,6 +16,7 @@ from probes.analysis.facts import Facts
 from probes.analysis.many import SomeRows, places_with, rows_of
 from probes.columns.lexicon import Lexicon
 from probes.model import Value
+from probes.units import DASH
 
 _LEXICON = Lexicon()
 
@@ -39,10 +40,22 @@ def evidence_of(
         first = f"for {oldest}" if m.pending == 1 else f"the oldest for {oldest}"
         yield Evidence(HOOK, f"{waiting}, {first}", float(m.pending))
     unheard = m.way in (HANGS, "timed_out", "gave_up") and group.port is not None
+    ways = _ways_out(a, group)
     if unheard and are_known(facts) and not dropped_to(facts, "tcp", group.port):
-        text = f"no packet to port {group.port} is dropped on this host"
+        leave = f"; SYNs leave by {', '.join(ways)}" if ways else ""
+        text = f"no packet to port {group.port} is dropped on this host{leave}"
         yield Evidence("drops", text, 0.0)
+    elif ways:
+        yield Evidence(HOOK, f"SYNs leave by {', '.join(ways)}", float(len(ways)))
     yield from round_trip(facts, group.address)
+
+
+def _ways_out(a: Attempts, group: Group) -> list[str]:
+    """Return the interfaces by which SYNs leave that nobody answers."""
+    if "via" not in a.snapshot.hook.places.names:  # an older recording
+        return []
+    found = a.values("via", group.bad[:ROWS].tolist())
+    return sorted({str(way) for way in found if way and way != DASH})
 
 
 def _rates_of_callers(who: Sequence[Who], number: int) -> Iterator[Evidence]:

@@ -66,11 +66,12 @@ def _hung(facts: Facts, a: Attempts) -> Flags:
 
     Callers that began together give up together, and their next attempts are not late yet.
     """
-    found: Flags = (a.number("pending") > 0) & (a.number("late") == 0)
+    found: Flags = a.number("pending") > 0
     if not found.any():
         return found
-    answered = np.bincount(a.by_place, a.per_s("established"))[a.by_place] > 0
-    rows = np.flatnonzero(found & ~answered)
+    known = np.bincount(a.by_place, a.per_s("established") + a.number("late")) > 0
+    found &= ~known[a.by_place]  # nobody is answered there, and nothing else says that it hangs
+    rows = np.flatnonzero(found)
     places, first = np.unique(a.by_place[rows], return_index=True)
     first = rows[first[:MOST]].tolist()
     ends = zip(a.values("raddr", first), a.values("rport", first), strict=True)
@@ -144,9 +145,9 @@ def _claim(facts: Facts, a: Attempts, group: Group, m: Measured) -> Claim:
         ties=frozenset(ties_of(facts, a, group, places, m)),
         depth=1,
     )
-    # Of all destinations: one of them usually fails no more than that.
     boot = None if where.netns else since_boot.of_counters(facts, ("TcpAttemptFails",))
-    return with_usual(claim, facts.usual(BY_PLACE, places[0]), boot) if single else claim
+    usual = facts.usual(BY_PLACE, places[0])
+    return with_usual(claim, usual, boot, "to all destinations") if single else claim
 
 
 def _elsewhere(who: Sequence[Who]) -> str:

@@ -6,7 +6,12 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
-from probes.analysis.cases.cause_counters import is_ordinary, since_boot_of, with_usual
+from probes.analysis.cases.cause_counters import (
+    is_ordinary,
+    since_boot_of,
+    together_of,
+    with_usual,
+)
 from probes.analysis.cases.claim import Claim, ClaimedRow, Gravity, Where, Who
 from probes.analysis.cases.detectors.drops.by_cause import LOST
 from probes.analysis.cases.detectors.drops.harm import seen_at, severity_of, share_of
@@ -82,7 +87,7 @@ def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
     )
     usual = verdict.usual if verdict.since is not None else facts.usual(LOST, lost.key)
     return replace(
-        with_usual(claim, usual, boot),
+        with_usual(claim, usual, boot, together_of(lost.cause, place)),
         since=verdict.since if verdict.usual is not None else None,
         knobs=knobs(lost.cause, place),
         figure=LOST,
