@@ -13,7 +13,7 @@ class Place:
 
     tab: the pane over which an inner one may lie. below: the record whose detail is open below
     that. came: the pane that led here. about: the subject of an inner pane. filters: by pane.
-    untold: by pane, the part of the scope that its rows do not tell: they are of everything.
+    untold: by pane, the part of the scope that its rows do not tell: all of them are shown.
     """
 
     def __init__(

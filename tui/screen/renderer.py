@@ -270,7 +270,7 @@ class Renderer:
 
     def _untold_line(self) -> Line:
         """Say that the scope does not hold here, so that nobody takes these rows for its own."""
-        said = "  not told by these rows: they are of everything"
+        said = "  does not apply to this pane: all rows are shown"
         return line((" scope ", "muted"), (label(self._untold), "warn"), (said, "muted"))
 
     def _filter_line(self) -> Line:

@@ -13,7 +13,7 @@ from tui.screen.app import Monitor
     ("key", "said"),
     [
         ("4", " filter pid=811"),
-        ("2", " scope pid=811  not told by these rows: they are of everything"),
+        ("2", " scope pid=811  does not apply to this pane: all rows are shown"),
     ],
     ids=["told", "not told"],
 )
