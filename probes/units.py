@@ -48,6 +48,12 @@ def count(value: float | None) -> str:
     return _scaled(value, 1000)
 
 
+def per_second(value: float | None, noun: str) -> str:
+    """Format a rate with what it counts: "12 connects/s", "1 connect/s"."""
+    said = count(value)
+    return f"{said} {noun}{'' if said == '1' else 's'}/s"
+
+
 def octets(value: float | None, *, bits: bool = False) -> str:
     """Format bytes (1024-based, as in `free` and btop) or bits (1000-based, as links are sold)."""
     if value is None:

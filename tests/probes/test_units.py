@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probes.units import Unit, count, duration, octets, percent, printable, show
+from probes.units import Unit, count, duration, octets, per_second, percent, printable, show
 
 MOST = 2**64 - 1
 
@@ -208,3 +208,10 @@ def test_an_escape_sequence_loses_its_teeth_and_not_its_length() -> None:
     title = "\x1b]0;owned\x07"
     assert printable(title) == "?]0;owned?"
     assert len(printable(title)) == len(title)
+
+
+def test_a_rate_of_one_is_of_one() -> None:
+    assert per_second(1, "connect") == "1 connect/s"
+    assert per_second(0.5, "connect") == "0.5 connects/s"
+    assert per_second(1200, "connect") == "1.2k connects/s"
+    assert per_second(None, "connect") == "- connects/s"

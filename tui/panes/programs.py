@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 
@@ -18,9 +19,10 @@ from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
-from tui.table.lines import Line, line, wrap
+from tui.table.lines import Line, fit, line, wrap
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
+from tui.toolkit import related
 from tui.toolkit.detail import counters, graphs, heading, pairs
 from tui.toolkit.pane import Pane, Trouble
 
@@ -90,13 +92,14 @@ def _trouble(view: View) -> Trouble | None:
     if not marked:
         return None
     worst = _record(rows_of(view, "programs")[max(marked, key=itemgetter(1))[0]])
-    whose = f" ({worst.text('held_by').partition(', ')[0]})" if worst.values["held_by"] else ""
+    held = related.held_by(worst).partition(", ")[0]
+    whose = f" ({held})" if held else ""
     spent = f"{units.percent(worst.number('cpu'))} of a CPU"
     missed = worst.number(_MISSED)
-    left_out = f", {units.count(missed)} runs/s left out" if missed else ""
+    not_run = f", {units.count(missed)} runs/s missed" if missed else ""
     others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
     at = f" at {worst.text('attached_to')}" if worst.values["attached_to"] else ""
-    return Trouble("warn", label(f"{worst.name}{at} takes {spent}{left_out}{whose}{others}"))
+    return Trouble("warn", label(f"{worst.name}{at} takes {spent}{not_run}{whose}{others}"))
 
 
 def _summary(view: View) -> tuple[str, str]:
@@ -128,13 +131,13 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
         ],
         width,
     )
-    for title, name, none in (
-        ("Attached to", "attached_to", "no place that the kernel reports"),
-        ("Held by", "held_by", "no visible process or pin; its attachment holds it"),
-        ("Maps", "maps", "none"),
+    for title, text, none in (
+        ("Attached to", record.text("attached_to"), "no place that the kernel reports"),
+        ("Held by", related.held_by(record), "no visible process or pin; its attachment holds it"),
+        ("Maps", record.text("maps"), "none"),
     ):
         lines += heading(title)
-        lines += _listed(record.text(name), width) or [line((f"  {none}", "muted"))]
+        lines += _listed(text, width) or [line((f"  {none}", "muted"))]
     lines += graphs(PANE, view, record, width)
     return [*lines, *heading("Counts"), *counters(view.catalogue["programs"], record, view.bits)]
 
@@ -186,7 +189,8 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "map_memory", title="Maps", width=7, rank=5),
         of(hook, "age", width=6, rank=6),
         of(hook, "missed", title="Miss/s", width=7, rank=8, colour=_mark),
-        of(hook, "held_by", title="Held by", width=11, rank=2, grow=40),
+        replace(of(hook, "held_by", title="Held by", width=11, rank=2, grow=40),
+                drawn=lambda record, width: fit(related.held_by(record), width)),
         )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def _trouble(view: View) -> Trouble | None:
         return Trouble("bad", label(f"sources of {view.about} cannot be seen: {why}"))
     snapshot = view.snapshots.get(_id(view))
     if snapshot is not None and (others := _others(snapshot)):
-        why = f"{view.about}: {units.count(others)} packets were from senders not kept here"
+        why = f"{view.about}: {units.count(others)} packets were from sources not kept here"
         return Trouble("warn", label(why))
     return None
 
@@ -121,6 +121,8 @@ def _summary(view: View) -> tuple[str, str]:
     if view.snapshots.get(_id(view)) is None:
         word = "attaching..." if status.state is State.ATTACHING else "not attached"
         return f"top sources of {about}: {word}", "muted"
+    if not rows:
+        return f"{about}: no packet has come in since attach, at {status.rung}", "muted"
     total = units.count(sum(SomeRows.of(rows, _LEXICON).rates("packets")))
     shown = f", the busiest {SHOWN} shown" if len(rows) > SHOWN else ""
     on = f"seen at {status.rung}"

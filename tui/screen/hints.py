@@ -8,11 +8,13 @@ from typing import Any
 
 from tui.screen.groups import Groups
 from tui.screen.keymap import Keymap
-from tui.table.lines import Line, line, wrap
+from tui.table.lines import Line, fit, line, width_of
 from tui.terminal.key_names import people
 
 SECONDS = 2.0
 """Seconds for which a hint is shown."""
+_NOTHING = " does nothing here"
+"""What is left out first, if there is no room."""
 _OPEN = {"detail": "the detail", "help": "the help", "menu": "the menu"}
 """Modes that Esc ends, in words."""
 
@@ -50,7 +52,9 @@ class Hints:
         """Return the hint as a line, None: there is none."""
         if not self._text:
             return None
-        return line((f" {next(wrap(self._text, max(width - 2, 1)), '')}", "warn"))
+        fits = width_of(self._text) < width
+        text = self._text if fits else self._text.replace(_NOTHING, "", 1)
+        return line((fit(f" {text}", width).rstrip(), "warn"))
 
 
 def why_unused(pressed: str, mode: str, keymap: Keymap, groups: Groups) -> str:
@@ -62,4 +66,4 @@ def why_unused(pressed: str, mode: str, keymap: Keymap, groups: Groups) -> str:
     if key.modes is not None and mode not in key.modes and mode in _OPEN:
         return f"{shown} does nothing while {_OPEN[mode]} is open: {keymap.shown('back')} closes it"
     why = groups.why_not(key) or "it works in other panes"
-    return f"{shown} does nothing here: {why}"
+    return f"{shown}{_NOTHING}: {why}"

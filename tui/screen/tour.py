@@ -55,13 +55,13 @@ CHAPTERS = (
     ),
     Chapter(
         "Who sends", 37, ("pane.2", "=eth1", "sources"),
-        "The senders to eth1 by port. This hook is attached while you look, and only "
-        "observes. D on a row would drop that sender, for a limited time, after one question.",
+        "The sources of eth1's packets, by port. This hook is attached while you look, and only "
+        "observes. D on a row would drop that source, for a limited time, after one question.",
     ),
     Chapter(
         "Which connects fail", 45, ("pane.4", "top"),
         "By process and destination: refused at first, now no answer at all, and attempts "
-        "that wait. Meanwhile the script has dropped the worst sender: see the line above.",
+        "that wait. Meanwhile the script has dropped the worst source: see the line above.",
     ),
     Chapter(
         "What is slow", 52, ("pane.5", "top", "open"),
@@ -76,7 +76,7 @@ CHAPTERS = (
     Chapter(
         "Now you", 69, ("pane.1", "top"),
         "Live again, and over. In a minute the flood comes back: press 2, t on eth1, D on the "
-        "worst sender, Enter and y, and see what is dropped then.",
+        "worst source, Enter and y, and see what is dropped then.",
     ),
     Chapter(
         "The end", 184, ("pane.1", "top"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sized
 
 from probes import units
@@ -12,7 +13,7 @@ from probes.columns.lexicon import Lexicon
 from probes.model import Value
 from probes.units import Unit
 from tui.session.view import View
-from tui.table.fields import label
+from tui.table.fields import TableRow, label
 from tui.table.lines import Line, Span, fit, line
 from tui.toolkit.detail import heading
 
@@ -20,6 +21,7 @@ MAX_RELATED = 8
 """Rows of each kind, at most; the others are counted."""
 Keep = Mapping[str, Collection[Value]]
 """Which rows are related: those that have one of these values in each of these columns."""
+_PID = re.compile(r"\((\d+)\)")
 _LEXICON = Lexicon()
 _Drawn = tuple[Span | str, ...]
 
@@ -33,6 +35,11 @@ def before_port(host: object) -> str:
     """Return what an address has before its port."""
     host = str(host)
     return f"[{host}]:" if ":" in host else f"{host}:"
+
+
+def held_by(row: SnapshotRow | TableRow) -> str:
+    """Return who holds a program, processes as everywhere: "bpftrace[29877]"."""
+    return _PID.sub(r"[\1]", label(row.values.get("held_by") or ""))
 
 
 def process(row: SnapshotRow) -> str:

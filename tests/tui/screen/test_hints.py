@@ -18,8 +18,8 @@ def _last(app: Any) -> str:
     ("keys", "said"),
     [
         (("Z",), "Z is not a key here; ? lists the keys"),
-        (("1", "D"), "D does nothing here: drop rules start from an interface"),
-        (("3", "t"), "t does nothing here: it lists who sends to an interface"),
+        (("1", "D"), "D does nothing here: select an interface, a source or a drop reason"),
+        (("3", "t"), "t does nothing here: select an interface to see who sends to it"),
         (("1", "end", "i"), "i does nothing here: no case is selected"),
         (("5", "a"), "a does nothing here: these rows belong to no hook"),
         (("4", "enter", "s"), "s does nothing while the detail is open: Esc closes it"),
@@ -34,6 +34,19 @@ async def test_a_key_that_can_do_nothing_says_why(keys: tuple[str, ...], said: s
         await pilot.press("2")
         await settle(pilot)
         assert "Quit" in _last(app), "the next key has its own answer"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+async def test_no_hint_is_cut(width: int) -> None:
+    """Of no key, in no mode."""
+    async with playing(pane="overview", size=(width, 20)) as (app, _):
+        for key in app.keymap.table:
+            for mode in ("pane", "detail", "help", "menu"):
+                pressed = key.keys.split(",")[0]
+                app.hints.show(hints.why_unused(pressed, mode, app.keymap, app.groups))
+                shown = app.hints.line(width)
+                assert shown is not None
+                assert "~" not in shown.spans[0][0]
 
 
 async def test_it_is_said_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,8 @@ async def test_chapters_are_marks_of_the_time_bar(monkeypatch: pytest.MonkeyPatc
         await _until(lambda: "Tour 3/" in _shown(app))
         await pilot.press("3", "space")
         bar = app.renderer._lines_above()[-1].spans
-        assert [text for text, role in bar if role == "accent"][:3] == ["1", "2", "3"]
+        said = "".join(text for text, role in bar if role == "accent")
+        assert said.replace("A", "")[:3] == "123"
         assert "1-9 chapters" in bar[-1][0]
         while "chapter 2, Something is wrong" not in _shown(app):
             await pilot.press("{")

@@ -45,7 +45,7 @@ def _busiest(view: View) -> Busiest | None:
     (row,) = some.first(1, _capped(some.rates("connects")), some.numbers("mean_ns"))
     rate, mean = row.rate("connects"), row.number("mean_ns")
     record = TableRow(row.key, address(row["raddr"], row["rport"]), values_of(row), "", row)
-    why = f"{units.count(rate)} connects/s, by {process(row)}"
+    why = f"{units.per_second(rate, 'connect')}, by {process(row)}"
     what = f"{record.name} slowest connect"
     return Busiest(record, what, TIME, row.key, mean, units.duration(mean or None), why)
 

@@ -35,10 +35,10 @@ def _said(view: View, interface: str) -> Iterator[tuple[str, str, str]]:
     """Yield the pane, the role and the sentence."""
     yield "RTT", *_connections(view, interface)
     for one in sitting(view, interface):
-        held = one.row.values.get("held_by")
+        held = related.held_by(one.row)
         if held and held != "nobody":
             yield "Programs", "", f"{program(one.row)} is held by {held}"
-    yield "Senders", "muted", "t shows who sends to it, and D drops what they send"
+    yield "Sources", "muted", "t shows who sends to it, and D drops what they send"
 
 
 def _connections(view: View, interface: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ from tui.panes.interfaces.path_reasons import reasons
 from tui.session.drop_rules import Offer
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, values_of
-from tui.table.lines import BLANK, Line, line, wrap_parts
+from tui.table.lines import BLANK, Line, fit_words, line, wrap_parts
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field, worst
@@ -382,7 +382,8 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
             help="freed per second after normal use: these are not lost",
         ),
         Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
-              "the program, our rule, the kernel's reason, or the device's counter", _why),
+              "the program, our rule, the kernel's reason, or the device's counter", _why,
+              drawn=lambda record, width: fit_words(label(record.text("who")), width)),
         of(hook, "xdp_program", width=15, rank=7, grow=22),
         Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="passed by our program"),
         unusual_field(1),

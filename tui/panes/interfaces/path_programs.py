@@ -15,6 +15,7 @@ from tui.session.view import View
 from tui.table.fields import SIGNS, label
 from tui.table.lines import BLANK, Line, Span, fit, line, wrap
 from tui.table.many_records import MARKS
+from tui.toolkit import related
 from tui.toolkit.detail import ruled
 
 _SEEN = {
@@ -122,7 +123,7 @@ def _rate(row: SnapshotRow, verdicts: Sequence[str]) -> float | None:
 def _more(row: SnapshotRow, width: int) -> Iterator[Line]:
     """Say who holds it, how it is counted and why, and all its totals."""
     said = [
-        f"held by {row['held_by']}" if row.values.get("held_by") else "",
+        f"held by {held}" if (held := related.held_by(row)) else "",
         f"attached by {row['by']}" if row.values.get("by") else "",
         f"dispatches to {row['parts']}" if row.values.get("parts") else "",
         str(row["why"] or ""),

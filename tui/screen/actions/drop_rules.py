@@ -43,8 +43,8 @@ class DropRuleActions(Actions):
 
     def why_not(self, action: str, /) -> str:
         if action == "sources":
-            return "it lists who sends to an interface, which has to be selected"
-        return "drop rules start from an interface, a sender or a drop reason"
+            return "select an interface to see who sends to it"
+        return "select an interface, a source or a drop reason"
 
     def sources(self) -> None:
         """Show who sends what to the interface of the row."""

@@ -117,6 +117,6 @@ def _told(first: SlowTrip, slow: int, number: int, *, grave: bool) -> Iterable[E
     elif number > 1 and first.beside is None:
         yield Evidence(HOOK, f"all {number} connections to it are slow", number)
     if again := first.row.rate("retransmits"):
-        yield Evidence(HOOK, f"{units.count(again)} retransmits/s", again)
+        yield Evidence(HOOK, units.per_second(again, "retransmit"), again)
     if not grave:
         yield Evidence(HOOK, "peers may delay acknowledgements by up to 200ms", None)
