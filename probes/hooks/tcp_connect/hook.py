@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from probes.attach.kprobe import FEW_RETURNS
-from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
+from probes.hooks.tcp_connect.poll import from_sock_diag
+from probes.hooks.tcp_connect.readers import open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
 from probes.kernel import capabilities
 from probes.toolkit import (

@@ -1,10 +1,9 @@
-"""Readers of the rungs of tcp-connect: from the programs' maps, or by polling sock_diag."""
+"""The reader of the rungs of tcp-connect that have programs."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -13,33 +12,28 @@ from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import EmptyRows, completed, empty_row, empty_rows
 from probes.hooks.tcp_connect.waiting import (
     NOBODY,
+    UNDER_WAY,
     BegunBefore,
     MissedEnds,
     Waiting,
     WaysOut,
     Who,
 )
-from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, connecting, mask, tcp_sockets
-from probes.kernel.procfs import SocketOwners, netns
+from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
 from probes.toolkit.readers import (
     Uncounted,
     once_each,
     record,
-    row_from,
     row_of,
     take,
     thread_of,
 )
-from probes.toolkit.tallies import Tallies
-from probes.units import DASH
 
-UNDER_WAY = ("pending", "late", "oldest_ns", "via")
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")
 NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN was not sent within these nanoseconds failed within the call."""
@@ -56,9 +50,6 @@ _RESULTS = {
     99: "no local port",
     -1: "gave up",
 }
-
-Flow = tuple[str, int, str, int]
-"""Local and remote address and port."""
 
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
@@ -205,86 +196,3 @@ def _log(opening: Opening) -> list[Row]:
 
 def _result(error: int) -> str:
     return _RESULTS.get(error) or errno_name(error)
-
-
-# -- polling ---------------------------------------------------------------------------------
-
-
-class _ConnectPoll:
-    """Connects that polls of sock_diag have shown so far.
-
-    An attempt that begins and ends between two polls leaves at most a TIME_WAIT socket, which has
-    no owner. Neither the reason of a failure nor how long an attempt took is visible.
-    """
-
-    def __init__(self) -> None:
-        self.tallies: Tallies[Who] = Tallies()
-        self.under_way: Waiting = {}
-        self._owners, self._ways_out = SocketOwners(), WaysOut()
-        self._known: dict[Flow, Who] = {}
-        self._waiting: set[Flow] = set()
-        self._first = True
-
-    def look(self) -> None:
-        flows = _outgoing()
-        new = flows.keys() - self._known.keys()
-        waiting = {flow for flow, s in flows.items() if s.state == TcpState.SYN_SENT}
-        whose = self._owners.find({flows[flow].inode for flow in new})
-        for flow in new:
-            owner = whose.get(flows[flow].inode)
-            pid, name = (owner.pid, owner.comm) if owner is not None else (None, DASH)
-            self._known[flow] = (pid, name, *flow[2:])
-            if not self._first:
-                self._count(flow, connects=1, established=flow not in waiting)
-        for flow in self._waiting - waiting:
-            self._count(flow, established=flow in flows, other=flow not in flows)
-        self.under_way = self._ages(waiting)
-        for caller in self.under_way:
-            self.tallies.add(caller, {})
-        self._known = {flow: self._known[flow] for flow in flows}
-        self._waiting, self._first = waiting, False
-
-    def _ages(self, waiting: Collection[Flow]) -> Waiting:
-        begun = {_flow(one.socket): one.age_ns for one in connecting()} if waiting else {}
-        found: Waiting = {}
-        for flow in waiting:
-            who = self._known[flow]
-            found[who] = found.get(who, NOBODY).and_one(begun.get(flow, 0))
-        self._ways_out.tell(found)
-        return found
-
-    def _count(self, flow: Flow, **counts: int) -> None:
-        self.tallies.add(self._known[flow], counts)
-
-
-def _outgoing() -> dict[Flow, TcpSocket]:
-    """Return the sockets whose local port has no listener: those that connected from here."""
-    everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
-    listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
-    return {_flow(s): s for s in everything if s.lport not in listening}
-
-
-def _flow(s: TcpSocket) -> Flow:
-    return scoped_here(s.laddr, s.ifindex), s.lport, scoped_here(s.raddr, s.ifindex), s.rport
-
-
-def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
-    """Return a reader of connects by polling sock_diag: this network namespace only, no reasons."""
-    poll, columns = _ConnectPoll(), opening.hook.stored
-
-    def row(caller: Who, tally: Counter[str]) -> Row:
-        known = dict(zip(("pid", "comm", "raddr", "rport"), caller, strict=True))
-        under_way = poll.under_way.get(caller, NOBODY).told()
-        waits = dict(zip(UNDER_WAY, under_way, strict=True))
-        return row_from(columns, {**known, **_told(tally), **waits})
-
-    def read() -> Reading:
-        poll.look()
-        return Reading(poll.tallies.made(columns, row, _told))
-
-    return read
-
-
-def _told(tally: Counter[str]) -> dict[str, Value]:
-    known: dict[str, Value] = {c: tally[c] for c in ("connects", "established", "other")}
-    return {**known, "failed": tally["other"]}

@@ -24,6 +24,8 @@ _ALIKE_NS = 100_000_000
 _ROUTES_STAY, _MOST_ROUTES = 5.0, 64
 """Seconds after which routes are looked up again, and routes that are looked up in a reading."""
 
+UNDER_WAY = ("pending", "late", "oldest_ns", "via")
+"""The columns that tell of what is under way."""
 Who = tuple[Value, ...]
 """pid, comm, remote address and port."""
 
@@ -45,7 +47,7 @@ class UnderWay(NamedTuple):
         return UnderWay(self.pending + 1, self.late + (age >= LATE_NS), oldest, self.via)
 
     def told(self) -> tuple[int, int, int | None, str | None]:
-        """Return the values of the columns `pending`, `late`, `oldest_ns` and `via`."""
+        """Return the values of the columns `UNDER_WAY`."""
         return self.pending, self.late, self.oldest if self.pending else None, self.via or None
 
 

@@ -69,6 +69,39 @@ def runs(data: bytes) -> list[Run] | None:
     return found if _is_whole(found) else None
 
 
+def bodies(data: bytes, size: int) -> NDArray[np.uint8] | None:
+    """Return the first bytes behind the header of all messages of a whole dump, a message a row.
+
+    Their lengths may differ. None where it was changed meanwhile, failed, or has shorter ones.
+    """
+    starts = _starts(data, HEADER_SIZE + size)
+    if starts is None:
+        return None
+    octets = np.frombuffer(data, "u1")
+    at = np.array(starts, np.intp)[:, None]
+    flags = octets[at + np.arange(_FLAGS * 2, _FLAGS * 2 + 2)].view("=u2")
+    if (flags & F_DUMP_INTR).any():
+        return None
+    found: NDArray[np.uint8] = octets[at + np.arange(HEADER_SIZE, HEADER_SIZE + size)]
+    return found
+
+
+def _starts(data: bytes, least: int) -> list[int] | None:
+    """Return where the messages begin, without the end; None where one is shorter than `least`."""
+    end = len(data) - DONE_SIZE
+    if len(data) % _WORD or end < 0:
+        return None
+    words, at, starts = memoryview(data).cast("I"), 0, list[int]()
+    while at < end:
+        length = words[at // _WORD]
+        if length < least:
+            return None
+        starts.append(at)
+        at += -(-length // _WORD) * _WORD
+    last = Run(np.frombuffer(data, "u1")[None, end:])
+    return starts if at == end and _is_whole([last]) else None
+
+
 def _walk(words: NDArray[np.uint32]) -> Iterator[Run | None]:
     at = 0
     while at < len(words):

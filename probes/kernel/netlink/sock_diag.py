@@ -125,13 +125,13 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
     return nlsocket.dump(nlsocket.SOCK_DIAG, *tcp_request(states), _tcp_socket)
 
 
-def tcp_request(states: int) -> tuple[int, bytes]:
+def tcp_request(states: int, *, info: bool = True) -> tuple[int, bytes]:
     """Return the type and body of the request for TCP sockets in these states.
 
-    The older request gives both families in one walk through the kernel's table of sockets, which
-    is large however few there are.
+    info: with their TCP_INFO. The older request gives both families in one walk through the
+    kernel's table of sockets, which is large however few there are.
     """
-    return _TCPDIAG_GETSOCK, _BOTH.pack(1 << (INFO - 1), states)
+    return _TCPDIAG_GETSOCK, _BOTH.pack(1 << (INFO - 1) if info else 0, states)
 
 
 class Ends(NamedTuple):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink import socket as nlsocket
-from probes.kernel.netlink.message_runs import Run, runs
+from probes.kernel.netlink.message_runs import Run, bodies, runs
+from probes.kernel.netlink.sock_diag import TcpSocket
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +29,47 @@ SOCKETS = [
     ("cookie", "=u8"),
 ]
 """A socket: addresses of 16 bytes, IPv4 ones mapped; what the kernel does not tell is 0."""
+
+FLOWS = [
+    *[(name, "u1", (16,)) for name in _ADDRESSES],
+    *[(name, "=u4") for name in (*_PORTS, *_NUMBERS)],
+    ("state", "u1"),
+]
+"""A socket's ends, addresses as in `SOCKETS`, and its state."""
+
+
+def tcp_flows(states: int) -> NDArray[np.void]:
+    """Return the TCP sockets in these states (`mask`), connection requests too, as `FLOWS`.
+
+    Raises ProbeError. Linux 2.6.14 with CONFIG_INET_TCP_DIAG.
+    """
+    data = nlsocket.dumped(nlsocket.SOCK_DIAG, *sock_diag.tcp_request(states, info=False))
+    octets = bodies(data, _BODY)
+    if octets is None:
+        return _told_one_by_one(sock_diag.tcp_sockets(states))
+    made = np.zeros(len(octets), FLOWS)
+    for name, (offset, kind) in (_NUMBERS | _PORTS).items():
+        width = np.dtype(kind).itemsize
+        made[name] = np.ascontiguousarray(octets[:, offset : offset + width]).view(kind)[:, 0]
+    made["state"] = octets[:, 1]
+    for name, offset in _ADDRESSES.items():
+        four = octets[:, 0] == socket.AF_INET
+        made[name] = _addresses(octets[:, offset : offset + 16], four)
+    return made
+
+
+def _told_one_by_one(sockets: Sequence[TcpSocket]) -> NDArray[np.void]:
+    made = np.zeros(len(sockets), FLOWS)
+    for at, s in enumerate(sockets):
+        ends = [np.frombuffer(_raw(address), "u1") for address in (s.laddr, s.raddr)]
+        made[at] = (*ends, s.lport, s.rport, s.ifindex, s.inode, s.state)
+    return made
+
+
+def _raw(address: str) -> bytes:
+    if ":" in address:
+        return socket.inet_pton(socket.AF_INET6, address)
+    return sock_diag.MAPPED + socket.inet_aton(address)
 
 
 def tcp_table(states: int) -> NDArray[np.void] | None:

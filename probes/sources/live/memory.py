@@ -34,6 +34,8 @@ _ROW = 8 << 10
 _FEWEST = 500
 _TIGHT, _EASY = 0.85, 0.7
 """Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
+_SHORT = 0.78
+"""The share from which less of the past is kept, and nothing more should be attached unasked."""
 
 
 def default() -> int:
@@ -55,8 +57,8 @@ class Bound:
     """The keeper of `rows`, such that no more than `limit` bytes are used.
 
     used: bytes in use, without maps. growth: what the compiler's children may take beside that; 0:
-    there are none. room: called before another one is started. is_tight: fewer rows are kept, and
-    nothing more should be attached unasked.
+    there are none. room: called before another one is started. is_tight: less of the past should be
+    kept, and nothing more be attached unasked.
     """
 
     def __init__(
@@ -84,8 +86,8 @@ class Bound:
         """Adjust the rows. To be called again and again."""
         _give_back()
         used, growth, wanted = self._in_use(), self._growth(), self.room.wanted
-        self.is_tight = used > self._limit * _TIGHT
-        if self.is_tight:
+        self.is_tight = used > self._limit * _SHORT
+        if used > self._limit * _TIGHT:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
             self._collect()
         elif used + growth + (COMPILER if wanted else 0) > self._limit:

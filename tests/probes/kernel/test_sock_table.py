@@ -6,14 +6,15 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from probes.hooks.tcp_rtt import open_sockets
-from probes.kernel.netlink import sock_diag
+from probes.kernel.netlink import sock_diag, sock_table
 from probes.kernel.netlink.message_runs import runs
-from probes.kernel.netlink.sock_diag import TcpSocket
-from probes.kernel.netlink.sock_table import tcp_table
+from probes.kernel.netlink.sock_diag import TcpSocket, TcpState
+from probes.kernel.netlink.sock_table import tcp_flows, tcp_table
 from probes.toolkit.decode import address
 
 
@@ -67,6 +68,39 @@ def test_the_array_has_what_is_listed_one_by_one(ports: frozenset[int]) -> None:
         assert int(found["retransmits"]) == s.info.total_retrans
         assert int(found["srtt_us"]) == s.info.rtt_us
         assert open_sockets.minimum(int(found["min_us"])) == s.info.min_rtt_us
+
+
+def _flows(states: int) -> set[tuple[Any, ...]]:
+    return {
+        (
+            *(address(f[end].tobytes()) for end in ("laddr", "raddr")),
+            *(int(f[name]) for name in ("lport", "rport", "ifindex", "inode", "state")),
+        )
+        for f in tcp_flows(states)
+    }
+
+
+def _listed() -> set[tuple[Any, ...]]:
+    return {
+        (s.laddr, s.raddr, s.lport, s.rport, s.ifindex, s.inode, int(s.state))
+        for s in sock_diag.tcp_sockets(sock_diag.ALL)
+    }
+
+
+@pytest.mark.usefixtures("ports")
+def test_flows_are_those_that_are_listed_in_every_state() -> None:
+    """Also those without a TCP_INFO (TIME_WAIT); and where each is made by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()):
+            server.accept()[0].close()  # before the other end: it is in TIME_WAIT then
+        found, listed, after = set[Any](), set[Any](), None
+        while listed != after:
+            listed, found = _listed(), _flows(sock_diag.ALL)
+            after = _listed()
+    assert found == listed
+    assert {s[-1] for s in found} >= {TcpState.LISTEN, TcpState.ESTABLISHED, TcpState.TIME_WAIT}
+    one_by_one = sock_table._told_one_by_one(sock_diag.tcp_sockets(sock_diag.SYNCHRONIZED))
+    assert sorted(map(bytes, one_by_one)) == sorted(map(bytes, tcp_flows(sock_diag.SYNCHRONIZED)))
 
 
 @pytest.mark.usefixtures("ports")
