@@ -69,7 +69,10 @@ def _result(value: Any) -> str:
     return decode.errno_name(-value) if -4095 <= value < 0 else str(value)
 
 
-_RESERVED = {"pid", "comm", "cgroup", "cpu", "stack", "ret", "point", "events", "latency"}
+_RESERVED = {
+    *("pid", "comm", "cgroup", "cpu", "stack", "ret", "point", "events", "latency"),
+    *(column.name for column in owner("")),
+}
 
 
 def _field_column(title: str, i: int, field: RecordField, wanted: Spec) -> Column:

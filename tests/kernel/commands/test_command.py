@@ -65,6 +65,7 @@ def test_once_as_json_is_the_format_field_by_field() -> None:
     assert isinstance(document.pop("findings"), list)
     when = document.pop("time")
     assert began <= when <= time.time()
+    assert document.pop("netns").startswith("netns of "), "that of this test has no name"
     assert document == {
         "format": "ebpftop/1",
         "host": os.uname().nodename,

@@ -24,6 +24,7 @@ from probes.errors import Gone, Unsupported
 from probes.kernel import cgroups, syscall_table
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
+from probes.owners.owner_columns import NAMES
 from probes.sources.live.source import Live
 from tests.support.commands import ebpftop
 from tests.support.events import getpgid
@@ -388,9 +389,10 @@ def test_it_is_recorded_and_played_back(tmp_path: Path) -> None:
 
 
 def test_what_another_kernel_has_is_recalled_all_the_same() -> None:
-    hook = builder.recalled("tracepoint:no:such,fields=a,b")
+    hook = builder.recalled("tracepoint:no:such,fields=a,b,unit")
     assert hook is not None
-    assert [c.name for c in hook.columns] == ["pid", "comm", "a", "b", "events"]
+    names = [c.name for c in hook.columns]
+    assert names == ["pid", "comm", "a", "b", "field_unit", "events", *NAMES]
     assert builder.recalled("no:such") is None
     assert builder.recalled("drops") is None
 
