@@ -59,6 +59,9 @@ def _rungs(hook: str) -> Any:
 class _Unnamed:
     """Owners of whom nothing is known, and nothing is looked up."""
 
+    def remember(self, owners: object) -> None:
+        pass
+
     def of_all(self, keys: Sequence[int]) -> list[ProcessOwner]:
         return [NOBODY] * len(keys)
 
