@@ -30,7 +30,7 @@ class HelpMode:
     def open(self) -> None:
         """Show the keys that work where we are."""
         screen = self._screen
-        self._words = glossary(self._text(), self._hooks())
+        self._words = [*glossary(self._text(), self._hooks()), *self._column()]
         beyond = {f"pane.{n}" for n in range(len(screen.place.panes) + 1, 10)}
         self._keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
         screen.navigation.show_help()
@@ -48,6 +48,13 @@ class HelpMode:
             return screen.report.text()
         record = self._record
         return "" if record is None else " ".join(map(str, (record.name, *record.values.values())))
+
+    def _column(self) -> Iterator[tuple[str, str]]:
+        """Yield the column that the table is sorted by, which < and > choose: what it means."""
+        screen = self._screen
+        if screen.place.mode == "pane":
+            fields = (f for f in screen.table.fields if f.name == screen.table.sort and f.width)
+            yield from ((f.title, f.help) for f in fields if f.help)
 
     def _hooks(self) -> Sequence[Hook]:
         """Return the hooks whose rungs may be meant: the row's own, or the pane's."""
@@ -103,7 +110,7 @@ def _explained(words: Sequence[tuple[str, str]], width: int) -> Section:
     for word, said in words:
         for n, part in enumerate(wrap(label(said), max(width - 26, 20))):
             rows.append((_pair("" if n else word, part, 20), f"{word} {said}"))
-    return "Words of this row", rows
+    return "Words here", rows
 
 
 def _plain(row: Line, more: str) -> str:

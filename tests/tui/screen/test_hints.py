@@ -97,3 +97,19 @@ async def test_the_cursor_moves_only_by_keys() -> None:
         await pilot.press("5")
         await settle(pilot)
         assert app.table.record.mark == "bad", "a pane that is first seen begins with what is wrong"
+
+
+async def test_help_explains_the_column_that_is_sorted_by() -> None:
+    """Which < and > choose."""
+    async with playing(pane="rtt", size=(100, 40)) as (app, pilot):
+        await pilot.press(">", "?")
+        await settle(pilot)
+        field = next(
+            f
+            for f in app.table_of(app.place.pane).fields
+            if f.name == app.table_of(app.place.pane).sort
+        )
+        said = text(app)
+        assert "Words here" in said
+        assert field.title in said
+        assert field.help[:30] in said
