@@ -112,7 +112,7 @@ HOOK = Hook(
         CGROUP_ID,
         *owner("the process"),
     ),
-    ladder=rungs(_source, _open),
+    ladder=rungs(_source, _open, cgroup=True),
     order=65,
     reads_with=(),
     target=TargetKind.SYSCALL,

@@ -91,12 +91,18 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
     return wanted + head + compat(typed=how == "typed") + count + RESTARTS + UNCOUNTED + timing
 
 
-def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:
-    """Return the rungs that see every system call, cheapest first. made: the source for one."""
+def rungs(
+    made: Callable[[str], str | Callable[[str], str]], open: Open, *, cgroup: bool = False
+) -> tuple[Rung, ...]:
+    """Return the rungs that see every system call, cheapest first.
+
+    made: the source for one. cgroup: it asks for the caller's cgroup, which came with Linux 4.18.
+    """
+    raw, formatted = ("4.18", "4.18") if cgroup else ("4.17", "4.10")
     kinds = (
         ("btf-tracepoint", "Linux 5.5, BTF", "typed", BtfTracepoint, BtfTracepoint, BtfTracepoint),
-        ("raw-tracepoint", "Linux 4.17", "raw", RawTracepoint, RawTracepoint, RawTracepoint),
-        ("tracepoint", "Linux 4.10, tracefs", "tracefs", _tracefs, _signal, _sched),
+        ("raw-tracepoint", f"Linux {raw}", "raw", RawTracepoint, RawTracepoint, RawTracepoint),
+        ("tracepoint", f"Linux {formatted}, tracefs", "tracefs", _tracefs, _signal, _sched),
     )
     return tuple(
         Rung(
