@@ -320,7 +320,23 @@ _ANY_QUEUE = "skb_queue_purge"
 """Prefixes of functions that free queues for any caller: the socket tells more."""
 
 
+_COUNTED: Mapping[str, str] = {
+    **dict.fromkeys(("IpOutNoRoutes", "Ip6OutNoRoutes"), "IP_OUTNOROUTES"),
+    **dict.fromkeys(("IpInNoRoutes", "Ip6InNoRoutes", "IpExtInNoRoutes"), "IP_INNOROUTES"),
+    **dict.fromkeys(("IpInHdrErrors", "Ip6InHdrErrors"), "IP_INHDR"),
+    **dict.fromkeys(("IpInTooBigErrors", "Ip6InTooBigErrors"), "PKT_TOO_BIG"),
+    **dict.fromkeys(("IpInAddrErrors", "Ip6InAddrErrors"), "IP_INADDRERRORS"),
+    **dict.fromkeys(("IpInUnknownProtos", "Ip6InUnknownProtos"), "IP_NOPROTO"),
+    **dict.fromkeys(("IpInTruncatedPkts", "Ip6InTruncatedPkts"), "PKT_TOO_SMALL"),
+    **dict.fromkeys(("UdpRcvbufErrors", "Udp6RcvbufErrors"), "SOCKET_RCVBUFF"),
+    **dict.fromkeys(("UdpMemErrors", "Udp6MemErrors", "TcpExtTCPRcvQDrop"), "PROTO_MEM"),
+    "TcpInErrs": "TCP_CSUM",
+    "TcpExtTCPZeroWindowDrop": "TCP_ZEROWINDOW",
+    "SoftnetDropped": "CPU_BACKLOG",
+}
+"""Counters of a reason's packets, which mean the same."""
 COUNTERS: Mapping[str, Meaning] = {
+    **{counter: REASONS[reason] for counter, reason in _COUNTED.items()},
     **dict.fromkeys(("UdpNoPorts", "Udp6NoPorts", "UdpLiteNoPorts", "UdpLite6NoPorts"), _NOBODY),
     **_all(
         DropClass.HARM,

@@ -112,7 +112,7 @@ ANY_CALL: Mapping[str, ErrnoMeaning] = {
     "EFAULT": _failure("An address is not the process's."),
     "EBADF": _failure("That file descriptor is not open."),
     "ETIMEDOUT": _failure("Nobody answered in time."),
-    "ECONNREFUSED": _failure("Nothing listens on that port."),
+    "ECONNREFUSED": _failure("Nothing listens on that port or Unix socket.", "", "ss -xlp"),
     "ECONNRESET": _failure("The peer has reset the connection."),
     "ECONNABORTED": _failure("The connection was aborted on this host."),
     "EPIPE": _failure("The peer has closed the connection or the pipe."),

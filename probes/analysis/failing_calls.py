@@ -109,32 +109,40 @@ def badness(row: SnapshotRow, *, unusual: bool) -> Badness:
     return Badness.NOTICE if unusual and looked_for and many else Badness.CALM
 
 
-def suspicion(call: str, found: FailingCall) -> int:
+def suspicion(call: str, found: FailingCall, *, local: bool = False) -> int:
     """Return how much it is worth knowing whose calls these are: a share of all may hide one's.
 
-    0: nothing. Connects have a hook of their own, which tells who and where.
+    0: nothing. Connects have a hook of their own, which tells who and where; local: these are of
+    none of its.
     """
     if found.errno is None:
         return 0
     if found.meaning.errno_class is ErrnoClass.GRAVE:
         return 2 if found.by_errno and found.rate >= LEAST_GRAVE else 0
     named = found.errno in HARMFUL or found.errno in DENIED
-    return int(named and found.rate >= LEAST and call != "connect")
+    return int(named and found.rate >= LEAST and (local or call != "connect"))
 
 
 def badness_of_process(
-    call: str, errno: str | None, failures: float, calls: float, *, lasting: bool
+    call: str,
+    errno: str | None,
+    failures: float,
+    calls: float,
+    *,
+    lasting: bool,
+    local: bool = False,
 ) -> bool:
     """Return whether a process is harmed by the failures of its calls. Both a second.
 
-    errno: the latest; None: unknown. lasting: whether the call fails again and again.
+    errno: the latest; None: unknown. lasting: whether the call fails again and again. local: as in
+    `suspicion`.
     """
     if errno is None or not calls:
         return False
     share = failures / calls
     if errno_meaning(call, errno).errno_class is ErrnoClass.GRAVE:
         return failures >= LEAST_GRAVE and share >= GRAVE_SHARE
-    if not lasting or failures < LEAST or call == "connect":
+    if not lasting or failures < LEAST or (call == "connect" and not local):
         return False
     if errno in DENIED:
         return share >= ALWAYS_SHARE and failures >= OFTEN

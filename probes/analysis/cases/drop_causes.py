@@ -41,6 +41,9 @@ _SUM = DropCause(
     "packets with wrong checksums arrive at {at}",
     ("ethtool -k {at}", "tcpdump -vni {at} -c 5"),
 )
+_MD5 = DropCause(
+    "{what} at {at} lacks its TCP MD5 signature, or has a wrong one", ("nstat -az TcpExtTCPMD5*",)
+)
 _QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
 _ROUTE = DropCause("no route for {what} at {at}", ("ip route", "ip rule"))
 _NO_ROUTE_OUT = _ROUTE._replace(depth=ABSENT_DEPTH, errno="ENETUNREACH")
@@ -134,6 +137,18 @@ CAUSES: Mapping[str, DropCause] = {
     "rx_dropped": DropCause("{at} drops what it receives", ("ip -s -s link show dev {at}",)),
     "tx_dropped": DropCause("{at} drops what is sent", ("ip -s -s link show dev {at}",)),
     **dict.fromkeys(("UDP_CSUM", "TCP_CSUM", "IP_CSUM", "ICMP_CSUM"), _SUM),
+    "IP_INADDRERRORS": DropCause(
+        "{what} at {at} cannot be forwarded", ("ip route",), ("net.ipv4.conf.{at}.forwarding",)
+    ),
+    "IP_LOCAL_SOURCE": DropCause(
+        "{what} of this host's own address comes in at {at}: a loop, or forged",
+        ("ip route", "tcpdump -eni {at} -c 5"),
+    ),
+    "FRAG_REASM_TIMEOUT": DropCause(
+        "fragments of {what} at {at} are never complete", ("nstat -az IpReasm*",),
+        ("net.ipv4.ipfrag_time", "net.ipv4.ipfrag_high_thresh"),
+    ),
+    **dict.fromkeys(("TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE"), _MD5),
     "IP_INNOROUTES": _ROUTE,
     "IP_OUTNOROUTES": _NO_ROUTE_OUT,
 }  # fmt: skip

@@ -133,3 +133,8 @@ def test_ordinary_drops_are_no_moment_to_come_back_to() -> None:
     moment(10)
     assert moment(11, TCP_OLD_DATA=900) == 0
     assert moment(12, TCP_OLD_DATA=1900, NO_SOCKET=5) == 5
+
+
+@pytest.mark.parametrize("name", ["IpOutNoRoutes", "Ip6InAddrErrors", "SoftnetDropped"])
+def test_a_counter_of_a_reason_is_told_as_that_reason(name: str) -> None:
+    assert "not known" not in meaning("lost", name).sentence

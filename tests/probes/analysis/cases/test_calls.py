@@ -104,8 +104,36 @@ def test_ordinary_answers_are_no_claim(call: str, errno: str) -> None:
 def test_connects_are_told_of_by_their_own_hook() -> None:
     host = WatchedHost()
     for _ in range(4):
-        host.more(syscalls=[_call("connect", 100, "ECONNREFUSED", 90)], tcp_connect=[])
+        host.more(
+            syscalls=[_call("connect", 100, "ECONNREFUSED", 90)],
+            tcp_connect=[_refused(100, 90)],
+        )
     assert not calls(host.facts).claims
+
+
+def test_connects_to_a_unix_socket_that_are_refused_are_none_of_its() -> None:
+    """They are told, and whose they are is looked for: then somebody is harmed."""
+    host = WatchedHost()
+    failing = {"pid": 7, "comm": "php-fpm", "calls": 40, "errors": 40, "failures": 40}
+    for _ in range(4):
+        host.more(
+            syscalls=[_call("connect", 500, "ECONNREFUSED", 40)], tcp_connect=[_refused(460, 0)]
+        )
+    assert HookId("syscall-processes", "connect") in calls(host.facts).wanted
+    for _ in range(3):
+        host.more(
+            syscalls=[_call("connect", 500, "ECONNREFUSED", 40)],
+            tcp_connect=[_refused(460, 0)],
+            syscall_processes__connect=[{**failing, "errno": "ECONNREFUSED"}],
+        )
+    (claim,) = calls(host.facts).claims
+    assert (claim.severity, claim.what) == (Gravity.ALARM, "connect fails with ECONNREFUSED")
+    assert [who.comm for who in claim.who] == ["php-fpm"]
+
+
+def _refused(connects: int, refused: int) -> dict[str, Value]:
+    row: dict[str, Value] = {"pid": 7, "comm": "caller", "raddr": "10.0.0.5", "rport": 80}
+    return {**row, "connects": connects, "refused": refused, "failed": refused}
 
 
 def _slow(name: str, ms: int, made: int = 4) -> dict[str, Value]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detector import MOST, Detector
-from probes.analysis.cases.detectors.calls.failing import ERRORS, FAILURES, failing_calls
+from probes.analysis.cases.detectors.calls.failing import ERRORS, FAILURES, TCP, failing_calls
 from probes.analysis.cases.detectors.calls.stalling import SLOW, stalling_calls
 from probes.analysis.cases.detectors.calls.suspect import BY, HOOK, Suspect
 from probes.analysis.facts import Facts
@@ -30,7 +30,7 @@ class Calls(NamedTuple):
 
 def calls(facts: Facts) -> Calls:
     """Return what is wrong with system calls; computed once for each reading."""
-    return facts.once_read(_judged, HOOK, BY)
+    return facts.once_read(_judged, HOOK, BY, TCP)
 
 
 def _judged(facts: Facts) -> Calls:

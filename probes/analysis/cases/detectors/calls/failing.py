@@ -8,6 +8,7 @@ from typing import NamedTuple
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.by_row import ByRow
+from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.claim import Claim, ClaimedRow, Evidence, Gravity, Where
 from probes.analysis.cases.detectors.calls.callers import NAMED, Caller, callers_of
 from probes.analysis.cases.detectors.calls.suspect import BY, HOOK, Suspect, usual_of
@@ -40,6 +41,8 @@ FAILURES = Figure(
     "syscall-failures", "failures/s", Unit.COUNT, HOOK, ByRow("failures", rate=True), wrong=True,
     rule=Threshold(LEAST),
 )  # fmt: skip
+TCP, _UNCOUNTED = "tcp-connect", 0.8
+"""The hook of connects, and the share of those that fail which has to be none of its."""
 _LASTING = 3
 """Ticks in which a call has to fail, where nothing but that tells that it is wrong."""
 
@@ -87,7 +90,8 @@ def _looked_at(facts: Facts, row: SnapshotRow, unusual: Container[Hashable]) -> 
 def _judged(facts: Facts, one: FailingRow) -> Suspect | None:
     call, found, odd = one.call, one.found, one.verdict.since is not None
     bad = badness(one.row, unusual=odd)
-    suspect = suspicion(call, found) if one.again or found.rate >= OFTEN else 0
+    local = _is_local(facts, one)
+    suspect = suspicion(call, found, local=local) if one.again or found.rate >= OFTEN else 0
     if not (bad or suspect) or _told_elsewhere(facts, one):
         return None
     if bad is Badness.ALARM and not (odd or one.lasts):
@@ -96,7 +100,7 @@ def _judged(facts: Facts, one: FailingRow) -> Suspect | None:
     harmed = [
         c
         for c in callers
-        if badness_of_process(call, c.errno, c.failures, c.calls, lasting=one.lasts)
+        if badness_of_process(call, c.errno, c.failures, c.calls, lasting=one.lasts, local=local)
     ]
     if harmed:
         bad = Badness.ALARM
@@ -116,7 +120,18 @@ def _told_elsewhere(facts: Facts, one: FailingRow) -> bool:
     if one.call in MONITORING:
         return one.found.meaning.errno_class is not ErrnoClass.GRAVE
     by_peers = one.call == "connect" and one.found.errno in PEERS
-    return by_peers and one.verdict.since is None and bool(facts.of("tcp-connect"))
+    known = by_peers and one.verdict.since is None and bool(facts.of(TCP))
+    return known and not _is_local(facts, one)
+
+
+def _is_local(facts: Facts, one: FailingRow) -> bool:
+    """Return whether connects are refused that the hook of TCP does not count: of Unix sockets."""
+    snapshots = facts.of(TCP)
+    counted = one.call == "connect" and all(s.interval is not None for s in snapshots)
+    if not (counted and snapshots and one.found.errno == "ECONNREFUSED" and one.again):
+        return False
+    by_tcp = sum(float(Attempts(facts, s).per_s("failed").sum()) for s in snapshots)
+    return one.found.rate - by_tcp >= max(LEAST, _UNCOUNTED * one.found.rate)
 
 
 def _lasts(facts: Facts, figure: Figure, key: Hashable, ticks: int, least: float) -> bool:
@@ -135,7 +150,8 @@ def _claim(facts: Facts, one: FailingRow, bad: Badness, callers: Sequence[Caller
     named = first
     if not found.errno:  # ordinary answers, more than usual: whose
         named = [c for c in callers_of(facts, call, errors=True) if c.failures][:NAMED]
-    grave = bad is Badness.ALARM and not (call == "connect" and errno in PEERS)
+    told = call == "connect" and errno in PEERS and not (first and _is_local(facts, one))
+    grave = bad is Badness.ALARM and not told
     return Claim(
         id=f"{HOOK}/{call}/{errno}",
         severity=Gravity.ALARM if grave else Gravity.NOTICE,
