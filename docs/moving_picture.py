@@ -37,8 +37,10 @@ async def frames() -> list[str]:
         await settle(pilot)
         for chapter in CHAPTERS:
             ticks = int(chapter.at) + _FIRST - _AFTER - app.pace.steps  # type: ignore[attr-defined]
-            app.pace.go(max(ticks, 0))  # type: ignore[attr-defined]
-            await settle(pilot)
+            for _ in range(ticks):
+                await asyncio.sleep(2 * tour_actions._LOOK)  # the tour looks at each reading
+                app.pace.go(1)  # type: ignore[attr-defined]
+                await settle(pilot)
             if chapter is not CHAPTERS[0]:
                 await pilot.press("n")
             for _ in range(_AFTER):

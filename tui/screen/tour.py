@@ -79,7 +79,7 @@ CHAPTERS = (
         "worst source, Enter and y, and see what is dropped then.",
     ),
     Chapter(
-        "The end", 184, ("pane.1", "top"),
+        "The end", 202, ("pane.1", "top"),
         "That was the tour. These are for a host of your own.",
         (
             ("sudo ebpftop", "the same screen; at first it only observes"),

@@ -48,7 +48,6 @@ class TourActions(Actions):
         self._came = 0.0
         self._turn = 0
         self._before: float | None = None
-        self._now: float | None = None
 
     def offers(self, _action: str, /) -> bool:
         return self.screen.tour is not None
@@ -80,12 +79,14 @@ class TourActions(Actions):
                 await self._go(self._place + 1)
 
     def _note_dropped(self) -> None:
-        """Note the share of packets that are dropped, now and before there was a drop rule."""
-        view = self.screen.session.live
-        told = {v.title: v.share for v in vitals(view, (), _LATELY, 1)}
-        self._now = told.get("Dropped")
-        if not view.dropping:
-            self._before = self._now
+        """Note the share of packets that are dropped while there is no drop rule."""
+        if not self.screen.session.live.dropping:
+            self._before = self._dropped()
+
+    def _dropped(self) -> float | None:
+        """Return the share of packets that are dropped now, but not by a rule."""
+        told = {v.title: v.share for v in vitals(self.screen.session.live, (), _LATELY, 1)}
+        return told.get("Dropped")
 
     @property
     def _elapsed(self) -> float:
@@ -150,9 +151,10 @@ class TourActions(Actions):
 
     def _answer(self) -> Sequence[Line]:
         """Return what a drop rule has changed, whoever set it."""
-        if self._before is None or self._now is None:
+        shares = self._before, self._dropped()
+        if shares[0] is None or shares[1] is None:
             return ()
-        before, now = (percent(share * 100) for share in (self._before, self._now))
+        before, now = (percent(share * 100) for share in shares if share is not None)
         said = (
             f" {before} of packets were dropped before the rule, now {now} and what the rule drops"
         )
