@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from probes.sources.demo.source import START, Demo, SecondAtOnce
 from tui.commands import _options
 from tui.commands._help import SHOWN
 from tui.commands._screen import need_terminal, show
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from probes.sources.demo.source import START, Demo, SecondAtOnce  # only where it is played
     from tui.screen.tour import BEGIN, Tour
 
     need_terminal("the demo has no other output")

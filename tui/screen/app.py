@@ -156,7 +156,7 @@ class Monitor(TerminalApp):
         self.groups.begin()
         self.start(self._attach_settled())
         self.time.begin()
-        self.repaint_soon()
+        self.repaint()
 
     async def _attach_settled(self) -> None:
         for hook in self.settled.hooks if self.session.attaches else ():
