@@ -57,8 +57,8 @@ def _by_cells(text: str) -> bool:
     return bool(_NARROW(text)) or all(cell_len(c) == 1 for c in text)
 
 
-_LEAST_WORD = 8
-"""Letters that are left of a word that is cut within."""
+_LONG_WORD, _LEAST_WORD = 16, 8
+"""Letters from which on a word is cut within, and those that are left; an IPv4 address is short."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -70,13 +70,15 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def fit_words(text: str, width: int) -> str:
-    """Do as `fit`, but cut the longest words within: the first and the last say what and where."""
+    """Do as `fit`, but cut long names within: the first and the last word say what and where."""
     words = text.split(" ")
     for _ in words:
         over = width_of(" ".join(words)) - width
         if over <= 0:
             break
         at = max(range(len(words)), key=lambda n: len(words[n]))
+        if len(words[at]) < _LONG_WORD:
+            break
         words[at] = _cut_within(words[at], max(len(words[at]) - over, _LEAST_WORD))
     return fit(" ".join(words), width)
 

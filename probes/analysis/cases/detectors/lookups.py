@@ -97,7 +97,7 @@ def _server(facts: Facts, queries: Attempts, rows: Sequence[int]) -> Claim | Non
     return Claim(
         f"dns/{address}",
         Gravity.ALARM if alarm else Gravity.NOTICE,
-        f"name server {address} does not answer in time",
+        f"name server {address}: no answer in time",
         late / queries.seconds,
         Unit.COUNT,
         "own",

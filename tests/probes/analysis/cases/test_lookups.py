@@ -26,7 +26,7 @@ def _host(hook: str, row: Mapping[str, Value], ticks: int = 2) -> WatchedHost:
 def test_a_server_that_lets_queries_wait_is_an_alarm() -> None:
     (claim,) = DETECTOR.claims(_host("name_servers", _asked(12, 12)).facts)
     assert (claim.id, claim.severity) == ("dns/198.51.100.53", Gravity.ALARM)
-    assert claim.what == "name server 198.51.100.53 does not answer in time"
+    assert claim.what == "name server 198.51.100.53: no answer in time"
     assert (claim.share, claim.of) == (1.0, "queries under way")
     assert [(who.comm, who.pid) for who in claim.who] == [("webapp", 7)]
     assert claim.evidence[1].text == "12 wait, one of them for 1.2s or longer"
