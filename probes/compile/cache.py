@@ -1,7 +1,8 @@
 """Results of earlier compiles, on disk: a start needs the compiler only for what is new.
 
-An answer of the compiler's child depends on the source, its flags, the kernel's types, and bcc; all
-of them make up its name. It is kept as the header trees are (`tree_cache`): private to this user,
+An answer of the compiler's child depends on the source, its flags, the kernel's types, bcc, and
+whether that can read the kernel's symbols (else it calls an older helper); all of them make up its
+name. It is kept as the header trees are (`tree_cache`): private to this user,
 and used only if it is what was written. Without bcc nothing is used: what a host can do should not
 depend on what it once had.
 """
@@ -45,7 +46,7 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
         asked.append(ask())
         return {ANSWER: json.dumps(asked[0][0])}
 
-    identity = (*compiler, *kernel, json.dumps(request, sort_keys=True))
+    identity = (*compiler, *kernel, _symbols(), json.dumps(request, sort_keys=True))
     try:
         found = (place.get(identity, make) / ANSWER).read_text()
     except OSError:  # no place left, or pruned a moment ago
@@ -58,6 +59,15 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
         return asked[0]
     known: Answer = json.loads(found)
     return known, created(known["maps"])
+
+
+def _symbols() -> str:
+    """Return whether bcc finds names of kernel functions."""
+    try:
+        with Path("/proc/kallsyms").open("rb", buffering=0) as symbols:
+            return "symbols" if symbols.read(1) else ""
+    except OSError:
+        return ""
 
 
 class MapRefused(OSError):

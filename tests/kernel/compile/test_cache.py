@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler, Module
 from probes.errors import Denied, Unsupported
 from probes.kernel import bpf, rlimits
+from tests.support.commands import ROOT
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -127,3 +130,27 @@ def test_a_map_that_cannot_be_created_is_named_and_none_is_left(
     with pytest.raises((Denied, Unsupported), match="recent could not be created"):
         _compile()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_where_the_kernel_s_symbols_are_hidden_another_is_made(
+    children: list[str], tmp_path: Path
+) -> None:
+    """bcc calls an older helper there (4, not 113), which others should not be given."""
+    source = "int one(void *ctx) { u64 to = 0; bpf_probe_read_kernel(&to, 8, ctx); return to; }"
+    (tmp_path / "empty").touch()
+    hidden = f"mount --bind {tmp_path}/empty /proc/kallsyms"
+    script = f"""
+from pathlib import Path
+from probes.compile import headers
+headers.cache_base = lambda: Path({str(tmp_path / "ebpftop")!r})
+from probes.compile.compiler import Compiler
+compiler = Compiler(cached=True)
+print(compiler.compile({source!r}).functions["one"].hex())
+compiler.close()
+"""
+    inside = ["unshare", "-m", "sh", "-c", f'{hidden} && exec "$@"', "-", sys.executable, "-c"]
+    done = subprocess.run([*inside, script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "8500000004000000" in done.stdout
+    with _compile(source) as module:
+        assert "8500000071000000" in module.functions["one"].hex()
+    assert len(children) == 1

@@ -13,7 +13,7 @@ from tui.table.lines import fit_words, width_of
         ("eth1 drops packets", 20, "eth1 drops packets  "),
         ("XDP acme_filter#147417 drops at eth1", 34, "XDP acme_filte~47417 drops at eth1"),
         ("a-word-that-is-very-long and-one-that-is-long", 20, "a-wor~ng and-one~ong"),
-        ("name server 198.51.100.53: no answer in time", 37, "name server 198.51.100.53: no answer~"),
+        ("server 198.51.100.53: no answer in time", 32, "server 198.51.100.53: no answer~"),
         ("many short words that do not fit", 12, "many short ~"),
         ("", 3, "   "),
         ("one", 1, "~"),
