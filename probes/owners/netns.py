@@ -17,8 +17,11 @@ NAMED = "/run/netns"
 """Where ip-netns(8) mounts those that it names; so do CNI plugins and Podman."""
 HOST = "host"
 MOST_NAMED, MOST_KNOWN = 1 << 12, 1 << 12
-AGAIN, UNNAMED_AGAIN = 10.0, 1.0
-"""Seconds after which a name is looked for again, and that of one without a name."""
+AGAIN, UNNAMED_AGAIN = 3.0, 1.0
+"""Seconds after which a name is looked for again, and that of one without a name.
+
+Not longer: the kernel gives the number of a namespace that has gone to the next one.
+"""
 _MADE_UP = re.compile(r"(?:cni|netns)-[0-9a-f-]{12,}")
 """Names that no person gave."""
 

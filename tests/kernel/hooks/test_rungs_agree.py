@@ -20,6 +20,7 @@ import pytest
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId
+from probes.owners.owner_columns import NAMES
 from tests.support import calls, opening, sending
 from tests.support.connecting import DEFERRED, ITSELF, ways
 from tests.support.events import (
@@ -40,8 +41,8 @@ pytestmark = pytest.mark.kernel
 FRAMES, LONG_FRAMES, CALLS, FAILING = 25, 7, 40, 13
 PATIENCE = 5.0
 """Seconds that what the kernel does by itself is waited for."""
-MEASURED = {"total_ns", "latency", "ns", "oldest_ns", "late", "via"}
-"""Columns of time, which no two runs have alike."""
+MEASURED = {"total_ns", "latency", "ns", "oldest_ns", "late", "via", *NAMES}
+"""Columns of time, which no two runs have alike, and names, which are looked up now and then."""
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "no_port", "other")
 COUNTED = ("connects", "established", "failed", *FAILURES, "timed")
