@@ -16,7 +16,7 @@ from probes.arrays import FEW, np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TICKS = 64
+TICKS = 16
 """Ticks of a block, and between two sweeps."""
 
 

@@ -25,7 +25,7 @@ from probes.analysis.history import Figure, Ticks
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 
-_SPARE = _SWEEP = 64
+_SPARE = _SWEEP = 16
 _EPISODES = 16
 _MOST_NAMES = 4096
 
@@ -50,10 +50,11 @@ class Series:
     which such rows are watched without a break.
     """
 
-    __slots__ = ("_asked", "_episodes", "_first", "_known", "_quiet", "_values")
+    __slots__ = ("_asked", "_episodes", "_first", "_known", "_quiet", "_values", "came", "place")
 
     def __init__(self, first: int) -> None:
-        self._first = first
+        self._first = self.came = first
+        self.place = 0  # of its row, when it was there last
         self._values = array("f")  # not a number: not known
         self._episodes: list[Episode] = []
         self._known: float | None = None
@@ -182,10 +183,11 @@ class PlainHistory:
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
             unusual, rule = self._unusual.setdefault(figure.name, set()), figure.rule
-            for key, value in figure.values(snapshots).items():
+            for place, (key, value) in enumerate(figure.values(snapshots).items()):
                 series = kept.get(key)
                 if series is None:
                     series = kept[key] = Series(tick)
+                series.place = place
                 if series.take(tick, value, wall, rule, watch.begun):
                     unusual.add(key)
                 elif key in unusual:
@@ -257,7 +259,8 @@ def _hook(figure: Figure, key: Hashable) -> str:
 
 def _sweep(kept: dict[Hashable, Series], tick: int) -> None:
     """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
-    gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
+    gone = [key for key, series in kept.items() if series.last < tick]
+    gone.sort(key=lambda k: (kept[k].last, kept[k].came, kept[k].place))
     for place, key in enumerate(gone, 1):
         if kept[key].last < tick - LENGTH or place <= len(gone) - known_rows.MAX_GONE:
             del kept[key]

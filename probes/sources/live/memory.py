@@ -88,7 +88,8 @@ class Bound:
         used, growth, wanted = self._in_use(), self._growth(), self.room.wanted
         self.is_tight = used > self._limit * _SHORT
         if used > self._limit * _TIGHT:
-            self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
+            fit = self._rows.total - int(used - self._limit * _TIGHT) // _ROW
+            self._rows.total = self._most = max(min(int(self._rows.total * 0.75), fit), _FEWEST)
             self._collect()
         elif used + growth + (COMPILER if wanted else 0) > self._limit:
             self._rows.total = max(int(self._rows.total * 0.75), _FEWEST)

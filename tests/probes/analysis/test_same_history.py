@@ -225,12 +225,13 @@ def test_what_stands_still_takes_little_space(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, "FEW", 0)
     figures = _figures(ByRow("srtt_us"), ByRow("retransmits", rate=True), _by_port)
     history, rows = History(figures), 100
-    for second in range(1, 3 * value_layout.TICKS):
+    for second in range(1, 192):
         values = [(n, (n + second if n < 10 else n)) for n in range(rows)]
         made = [_row(n, srtt, 0) for n, srtt in values]
         history.add("tcp-rtt", (Snapshot.between(HOOK, None, _sample(second, made)),))
     kept = history._watched["tcp-rtt"].kept
-    assert [part.number for part in kept["trip"].series._parts][:2] == [64 * 10 + rows] * 2
+    some = value_layout.TICKS * 10 + rows
+    assert [part.number for part in kept["trip"].series._parts][:2] == [some] * 2
     assert [part.number for part in kept["again"].series._parts][:2] == [rows] * 2
     assert history.series(figures[0], (5,), None, 100)[-3:] == [5.0 + 189, 5.0 + 190, 5.0 + 191]
     assert history.series(figures[0], (50,), None, 100) == [50.0] * 100
