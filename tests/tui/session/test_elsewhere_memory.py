@@ -109,6 +109,7 @@ def test_what_is_really_used_lowers_it() -> None:
     fits = keeper.share()
     before = fits(0)
     keeper.hold()
-    assert fits(0) < before
+    fewer = fits(0)
+    assert fewer < before * 0.75, "as it is far beyond"
     keeper.hold_now_and_then()  # that was just done
-    assert fits(0) == int(before * 0.75)
+    assert fits(0) == fewer
