@@ -97,7 +97,7 @@ def _what(row: SnapshotRow) -> str:
         size = row.number(bound)
         if size and (row.rates.get(events) or row.number("used") >= FULL * size):
             return f"cgroup {name} {said} of {units.octets(size)}"
-    return f"processes of cgroup {name} wait for memory"
+    return f"cgroup {name} waits for memory"
 
 
 def _limits(row: SnapshotRow) -> Iterator[Evidence]:
