@@ -23,10 +23,10 @@ from probes.toolkit import (
     Rung,
     Unit,
     Value,
-    byte_count,
     given,
     key,
     level,
+    link_counters,
     packet_count,
 )
 from probes.toolkit.bounded import Bounded
@@ -189,14 +189,7 @@ HOOK = Hook(
         level("kind", "Kind", "loopback, physical, or the virtual device's type"),
         level("state", "State", "operational state (IFLA_OPERSTATE)", width=7),
         level("mtu", "MTU", "largest packet, in bytes", Unit.NUMBER, width=5),
-        packet_count("rx_packets", "RX pkt", "packets received"),
-        packet_count("tx_packets", "TX pkt", "packets sent"),
-        byte_count("rx_bytes", "RX", "bytes received"),
-        byte_count("tx_bytes", "TX", "bytes sent"),
-        packet_count("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
-        packet_count("tx_dropped", "TX drop", "dropped while sending"),
-        packet_count("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
-        packet_count("tx_errors", "TX err", "not sent because of an error"),
+        *link_counters(),
         packet_count("rx_missed", "Missed", "dropped by the device because it had no buffer"),
         level("xdp_mode", "XDP", "native, generic, offload, several or none"),
         level(

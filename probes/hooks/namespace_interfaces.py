@@ -16,11 +16,10 @@ from probes.toolkit import (
     Reading,
     Rung,
     Unit,
-    byte_count,
     given,
     key,
     level,
-    packet_count,
+    link_counters,
 )
 from probes.units import printable
 
@@ -67,14 +66,7 @@ HOOK = Hook(
         level("kind", "Kind", "loopback, physical, or the virtual device's type"),
         level("state", "State", "operational state (IFLA_OPERSTATE), at most 30 s old", width=7),
         level("mtu", "MTU", "largest packet, in bytes", Unit.NUMBER, width=5),
-        packet_count("rx_packets", "RX pkt", "packets received"),
-        packet_count("tx_packets", "TX pkt", "packets sent"),
-        byte_count("rx_bytes", "RX", "bytes received"),
-        byte_count("tx_bytes", "TX", "bytes sent"),
-        packet_count("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
-        packet_count("tx_dropped", "TX drop", "dropped while sending"),
-        packet_count("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
-        packet_count("tx_errors", "TX err", "not sent because of an error"),
+        *link_counters(),
         replace(NETNS, label=True),
     ),
     ladder=(

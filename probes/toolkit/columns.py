@@ -57,6 +57,20 @@ def byte_count(name: str, title: str, help: str, **traits: Unpack[Traits]) -> Co
     return counter(name, title, help, Unit.BYTES, **traits)
 
 
+def link_counters() -> tuple[Column, ...]:
+    """Return the counters that the kernel keeps of every interface (struct rtnl_link_stats64)."""
+    return (
+        packet_count("rx_packets", "RX pkt", "packets received"),
+        packet_count("tx_packets", "TX pkt", "packets sent"),
+        byte_count("rx_bytes", "RX", "bytes received"),
+        byte_count("tx_bytes", "TX", "bytes sent"),
+        packet_count("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
+        packet_count("tx_dropped", "TX drop", "dropped while sending"),
+        packet_count("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
+        packet_count("tx_errors", "TX err", "not sent because of an error"),
+    )
+
+
 def level(
     name: str, title: str, help: str, unit: Unit = Unit.TEXT, **traits: Unpack[Traits]
 ) -> Column:
