@@ -48,7 +48,7 @@ class ConnectPoll:
         new = np.zeros(len(ids), bool) if self._known is None else ~np.isin(ids, self._known)
         still = {id: self._waiting[id] for id in ids[waits].tolist() if id in self._waiting}
         self._settle(self._waiting.keys() - still.keys(), ids)
-        begun = np.flatnonzero(new | (waits & ~np.isin(ids, list(still))))
+        begun = np.flatnonzero(new | (waits & ~np.isin(ids, np.array(list(still), "u8"))))
         whose = self._owners.find(set(flows["inode"][begun].tolist()))
         for place in begun.tolist():
             flow, owner = _flow_at(flows, place), whose.get(int(flows["inode"][place]), _NOBODY)
