@@ -55,7 +55,7 @@ class _Histograms:
         """Add what a slot has had. from_zero: rows that came begin with nothing."""
         self._turn += 1
         rows, cells = sample.rows, None
-        if isinstance(rows, RowTable) and len(rows) > FEW:
+        if isinstance(rows, RowTable) and (len(rows) > FEW or self._had_many):
             cells = rows.cells[self._place]
         if isinstance(rows, RowTable) and isinstance(cells, TupleCells) and self._fits(cells.raw):
             added = self._take_many(rows, cells, from_zero=from_zero)
@@ -85,6 +85,11 @@ class _Histograms:
                     added.extend((number, bucket, hits))
             before[number] = now
         return added
+
+    @property
+    def _had_many(self) -> bool:
+        """Whether there are many slots: as tuples they would take four times as much."""
+        return not isinstance(self._before, list) and len(self._before) > FEW
 
     def _listed(self) -> list[_Buckets]:
         if not isinstance(self._before, list):

@@ -13,10 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from math import inf
 from operator import add
+from typing import TYPE_CHECKING
 
+from probes.arrays import np
+from probes.columns.cells import Cells, NumberCells, differ
 from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Hook, Key, Row, Value
 from probes.units import DASH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _ANY = (OTHERS, None, DASH, "", 0)
 """The value of a key in a row of others that covers all of them."""
@@ -33,6 +39,7 @@ def bases(
     takers = list(_takers(hook, now))
     if not takers:
         return {}, set()
+    before, now = _concerned(hook, before, now, len(takers))
     left = _Left(hook, before, now)
     found: dict[Key, Row] = {}
     taken: set[Key] = set()
@@ -53,8 +60,53 @@ def unknown(hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> Ma
     Compared with it no counter has a rate.
     """
     places = [place for place, _, _ in hook.places.sums]
-    grown = [k for k in _takers(hook, now) if k in before and _grew(before[k], now[k], places)]
+    takers = list(_takers(hook, now))
+    before, now = _of_takers(before, now, len(takers))
+    grown = [k for k in takers if k in before and _grew(before[k], now[k], places)]
     return {key: tuple(inf if i in places else v for i, v in enumerate(now[key])) for key in grown}
+
+
+def _concerned(
+    hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row], takers: int
+) -> tuple[Mapping[Key, Row], Mapping[Key, Row]]:
+    """Return the rows of both that matter here: of tables the others are never made."""
+    if not (isinstance(before, RowTable) and isinstance(now, RowTable)):
+        return before, now
+    at = before.places_in(now)
+    wanted = (at < 0) | (at >= len(now) - takers)
+    there = np.flatnonzero(at >= 0)
+    for place, _ in hook.places.counters:
+        wanted[there] |= _may_fall(before.cells[place].at(there), now.cells[place].at(at[there]))
+    return _made(before, np.flatnonzero(wanted)), _made(now, at[wanted], takers)
+
+
+def _of_takers(
+    before: Mapping[Key, Row], now: Mapping[Key, Row], takers: int
+) -> tuple[Mapping[Key, Row], Mapping[Key, Row]]:
+    """Return the same rows, and only those that take over."""
+    if not (isinstance(before, RowTable) and isinstance(now, RowTable)):
+        return before, now
+    at = before.places_in(now) if takers else np.zeros(len(before), np.intp)
+    wanted = at >= len(now) - takers
+    return _made(before, np.flatnonzero(wanted)), _made(now, at[wanted], takers)
+
+
+def _may_fall(was: Cells, now: Cells) -> NDArray[np.bool_]:
+    """Return which counters may have fallen; the others have not."""
+    numbers = isinstance(was, NumberCells) and isinstance(now, NumberCells)
+    if not numbers or was.raw.dtype.kind != now.raw.dtype.kind:
+        return differ(now, was)
+    found: NDArray[np.bool_] = was.raw > now.raw
+    return found
+
+
+def _made(table: RowTable, places: NDArray[np.intp], last: int = 0) -> Mapping[Key, Row]:
+    """Return the rows at these places, and so many of the last ones."""
+    end = len(table)
+    places = np.concatenate(
+        (places[(places >= 0) & (places < end - last)], np.arange(end - last, end))
+    )
+    return dict(table.at(places).items())
 
 
 def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:

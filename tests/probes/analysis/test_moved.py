@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from probes.analysis.moved import bases, unknown
+from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Column, Hook, Key, Kind, Row
 from probes.units import DASH, Unit
 
@@ -122,3 +124,27 @@ def test_twice_as_many_rows_take_twice_as_many_steps(hidden: bool) -> None:
     few, many = _steps(200, hidden=hidden), _steps(400, hidden=hidden)
     assert many < 2.2 * few
     assert many < 400 * 40
+
+
+def _table(rows: dict[Key, Row]) -> RowTable:
+    return RowTable.of_rows(rows.values(), HOOK.places.keys)
+
+
+def _any_rows(dice: random.Random, takers: int) -> dict[Key, Row]:
+    pids = dice.sample(range(1, 40), dice.randrange(1, 30))
+    calls = (0, 1, 5, 9, 1 << 40, 1 << 62)
+    seen = [(pid, dice.choice("abc"), dice.choice(calls)) for pid in pids]
+    last = [(None, dice.choice(("a", "b", OTHERS)), dice.choice(calls)) for _ in range(takers)]
+    return _rows(*seen, *last)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_of_tables_the_same_is_found_as_of_rows(seed: int) -> None:
+    dice = random.Random(seed)
+    before, now = _any_rows(dice, seed % 3), _any_rows(dice, seed % 4)
+    tables = _table(before), _table(now)
+    for hidden in (False, True):
+        assert bases(HOOK, *tables, hidden=hidden) == bases(HOOK, before, now, hidden=hidden)
+    assert unknown(HOOK, *tables) == unknown(HOOK, before, now)
+    assert "_index" not in tables[0].__dict__
+    assert "_rows" not in tables[0].__dict__, "rows were made that nobody looks at"
