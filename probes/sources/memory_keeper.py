@@ -51,11 +51,11 @@ class MemoryKeeper:
 
     def hold_now_and_then(self) -> None:
         """Adjust the rows if that was not done lately."""
-        if time.monotonic() >= self._held + memory.EVERY:
+        if time.monotonic() >= self._held + self._bound.every:
             self.hold()
 
     async def keep(self) -> None:
         """Adjust the rows from time to time, until cancelled; each of the sources may do it."""
         while True:
-            await asyncio.sleep(memory.EVERY)
+            await asyncio.sleep(self._bound.every)
             self.hold_now_and_then()

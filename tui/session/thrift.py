@@ -9,7 +9,7 @@ from probes.analysis.known_rows import MAX_GONE
 from probes.recording.tape import Tape
 from probes.source import Source
 
-_LESS, _MORE, _LEAST = 0.9, 1.02, 0.1
+_LESS, _MORE, _LEAST = 0.7, 1.02, 0.1
 """From one tick to the next; the least share of what is kept otherwise."""
 
 

@@ -25,16 +25,18 @@ DEFAULT = 200_000_000
 CPUS = 32
 """What the maps of more takes is added: else nothing would be left for rows."""
 EVERY = 2.0
-"""Seconds from one look to the next."""
-_SELDOM = 10.0
-"""Seconds from one look at what maps take to the next, while there is plenty of room."""
+"""Seconds from one look to the next; half of that while more and more is used."""
+_SELDOM, _OFTEN = 10.0, 2.0
+"""Seconds from one look at what maps take to the next: usually, and while more is used."""
 _BASE = 90 << 20
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
+_MUCH = 1.05
+"""Times as much as at the latest look at the maps: more is used."""
 _FEWEST = 500
-_TIGHT, _EASY = 0.85, 0.7
+_TIGHT, _EASY = 0.8, 0.68
 """Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
-_SHORT = 0.78
+_SHORT = 0.72
 """The share from which less of the past is kept, and nothing more should be attached unasked."""
 
 
@@ -58,7 +60,7 @@ class Bound:
 
     used: bytes in use, without maps. growth: what the compiler's children may take beside that; 0:
     there are none. room: called before another one is started. is_tight: less of the past should be
-    kept, and nothing more be attached unasked.
+    kept, and nothing more be attached unasked. every: seconds until `hold` should be called again.
     """
 
     def __init__(
@@ -69,8 +71,8 @@ class Bound:
         self._most = rows_for(limit)
         self._maps = Maps()
         self._collected = self._asked = -inf
-        self._charged = 0
-        self.is_tight = False
+        self._charged = self._used_then = 0
+        self.is_tight, self.every = False, EVERY
         self.room = Room(limit, self._taken, self._leave_room)
 
     def is_narrow(self, expected: int) -> bool:
@@ -102,8 +104,10 @@ class Bound:
     def _in_use(self) -> int:
         """Return the bytes in use. Far below the bound, maps are asked only now and then."""
         used, now = self._used(), time.monotonic()
-        if used + self._charged > self._limit * _EASY or now >= self._asked + _SELDOM:
-            self._charged, self._asked = self._maps(), now
+        grows = used + self._charged > self._limit * _EASY or used > self._used_then * _MUCH
+        self.every = EVERY / 2 if grows else EVERY
+        if now >= self._asked + (_OFTEN if grows else _SELDOM):
+            self._charged, self._asked, self._used_then = self._maps(), now, used
         return used + self._charged
 
     def _taken(self) -> int:

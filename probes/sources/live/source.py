@@ -342,7 +342,7 @@ class Live:
     async def _hold_memory(self) -> None:
         while True:
             await self._readers.run(self._bound.hold)
-            await asyncio.sleep(memory.EVERY)
+            await asyncio.sleep(self._bound.every)
 
     async def _hold_budget(self) -> None:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
