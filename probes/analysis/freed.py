@@ -8,7 +8,7 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from probes.analysis.classes import is_lost, is_ordinary
-from probes.analysis.drop_stages import function_of, stage_of
+from probes.analysis.drop_stages import IN_RX_DROPPED, function_of, stage_of
 from probes.analysis.many import grouped
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
@@ -59,18 +59,25 @@ ByInterface = Mapping[str, Sequence[DropsOfReason]]
 
 
 class DropKind(NamedTuple):
-    """The kind of a row: somebody waited for such packets, or nobody did; neither: no packets."""
+    """The kind of a row: somebody waited for such packets, or nobody did; neither: no packets.
+
+    stage: as `stage_of` has it. in_rx_dropped: whether the link counts them as well.
+    """
 
     lost: bool
     ordinary: bool
     layer: str
+    stage: str
+    in_rx_dropped: bool
 
 
 @lru_cache(4096)
 def _kind_of(reason: str, location: str, trait: Value, counts: Value) -> DropKind:
     values = {"reason": reason, "location": location, "trait": trait, "counts": counts}
-    layer = _LAYERS.get(stage_of(reason, function_of(location)), "")
-    return DropKind(is_lost(values), is_ordinary(values), layer)
+    function = function_of(location)
+    stage = stage_of(reason, function)
+    counted = stage == "nic" or bool({reason, (reason, function)} & IN_RX_DROPPED)
+    return DropKind(is_lost(values), is_ordinary(values), _LAYERS.get(stage, ""), stage, counted)
 
 
 def kind_of(row: SnapshotRow) -> DropKind:

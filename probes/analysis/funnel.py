@@ -46,7 +46,7 @@ from probes.units import DASH
 
 Ours = Mapping[str, Sequence[Cause]]
 Came = dict[str, Flow | None]
-_COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
+COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
 """Kinds of interface and drivers whose rx_dropped includes XDP's drops."""
 
 
@@ -391,7 +391,7 @@ class _Funnel:
         What rx_dropped has beyond the kernel's own drops.
         """
         own = self._own("rx_dropped", self._rx_dropped)
-        if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
+        if self._counted.level("interfaces", "kind", "driver") & COUNT_XDP_DROPS:
             own = own.less(xdp)
         others = {name: self._counted.link(name) for name in ("rx_missed", "rx_errors")}
         return self._device("nic", own, "rx_dropped", others)

@@ -36,7 +36,9 @@ class Figure:
 
     values: a hook's snapshots -> key -> number; `ByRow`, `SumBy` if it is made of columns. hook:
     its name, "*" for every hook. wrong: values other than 0 are bad. rule: when it is unusual.
-    named_by: the hook that tells when a name means another thing.
+    named_by: the hook that tells when a name means another thing. parts: keys are pairs of a name
+    and one of these; none: names. absent: the value of an absent row, if there is no rule; None:
+    unknown.
     """
 
     name: str
@@ -47,6 +49,12 @@ class Figure:
     wrong: bool = False
     rule: Threshold | None = None
     named_by: str = ""
+    parts: tuple[str, ...] = ()
+    absent: float | None = None
+
+    def keys_of(self, name: str) -> Iterable[Hashable]:
+        """Return the keys that a name is in."""
+        return [(name, part) for part in self.parts] if self.parts else [name]
 
 
 class Ticks:
@@ -128,7 +136,8 @@ class _Kept:
     @property
     def _nothing(self) -> float:
         """The value of a row that is not there; not a number: unknown."""
-        absent = self.figure.rule.absent if self.figure.rule is not None else None
+        figure = self.figure
+        absent = figure.rule.absent if figure.rule is not None else figure.absent
         return math.nan if absent is None else absent
 
     def values(self, slot: int, tick: int, number: int, begun: int) -> array[float]:
@@ -249,7 +258,8 @@ class History:
             if named[name] != self._named[name]:
                 for figure in figures:
                     if figure.hook in self._watched:
-                        self._watched[figure.hook].forget(figure.name, name)
+                        for key in figure.keys_of(name):
+                            self._watched[figure.hook].forget(figure.name, key)
         self._named = {**self._named, **named} if len(self._named) < _MOST_NAMES else named
 
     def series(

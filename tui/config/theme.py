@@ -16,7 +16,7 @@ from rich.style import Style
 
 from probes.units import no_such
 from tui.config import settings, toml
-from tui.config.contrast import readable
+from tui.config.contrast import FEW, READABLE, black_or_white, readable
 
 ROLES = (
     "background",
@@ -33,7 +33,8 @@ ROLES = (
     "graph2",
     "graph3",
 )
-_GROUNDS = ("selection", "banner")
+_GRAPHS = 3.0
+"""Contrast that is asked of graphs (WCAG)."""
 
 
 class ThemeError(ValueError):
@@ -43,11 +44,11 @@ class ThemeError(ValueError):
 class Theme:
     """The roles as styles. `style(role, ground)` is the role's style on that ground.
 
-    about: the comment at the top of the file, for menus.
+    about: the comment at the top of the file, for menus. few: the terminal shows sixteen colours.
     """
 
     def __init__(self, name: str, roles: Mapping[str, Style], about: str = "") -> None:
-        self.name, self.about = name, about
+        self.name, self.about, self.few = name, about, False
         self._roles = roles
         self._styles: dict[tuple[str, str], Style] = {}
         color = roles["background"].color
@@ -66,10 +67,19 @@ class Theme:
         color = self._roles["background"].color
         return not (color and color.triplet and sum(color.triplet) > 384)
 
+    def use_few_colours(self, few: bool) -> None:
+        """Choose colours that can be read where the terminal shows the nearest of sixteen."""
+        if few != self.few:
+            self.few = few
+            self._styles.clear()
+
     def style(self, role: str, ground: str = "") -> Style:
         style = self._styles.get((role, ground))
         if style is None:
-            style = self._styles[role, ground] = self._mix(role, ground)
+            style = self._mix(role, ground)
+            if self.few:
+                style = _of_few(style, _GRAPHS if role.startswith("graph") else READABLE)
+            self._styles[role, ground] = style
         return style
 
     def _mix(self, role: str, ground: str) -> Style:
@@ -88,6 +98,15 @@ def _readable(style: Style, base: Style) -> Style:
     if style.color is None or base.color is None or base.bgcolor is None:
         return style
     return style + Style(color=readable(style.color, base.bgcolor, base.color))
+
+
+def _of_few(style: Style, least: float) -> Style:
+    """Return the style with a colour that can be read also as the nearest of sixteen."""
+    color, ground = style.color, style.bgcolor
+    if color is None or ground is None:
+        return style
+    other = black_or_white(ground, *FEW)
+    return style + Style(color=readable(color, ground, other, FEW, least))
 
 
 def folder() -> Path:

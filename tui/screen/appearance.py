@@ -55,6 +55,7 @@ class Appearance:
     def wear(self, look: Theme) -> None:
         """Apply a theme, also to what Textual draws itself (toasts)."""
         self.look = look
+        look.use_few_colours(self._app.has_few_colours)
         name = f"ebpftop-{look.name}"
         if name not in self._app.available_themes:
             self._app.register_theme(textual_theme(name, look))

@@ -112,3 +112,37 @@ def test_rows_that_have_gone_are_forgotten_sooner_where_memory_is_short() -> Non
         _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
     rows = history._watched["tcp-rtt"].kept["rtt"].rows
     assert rows.number <= 100 + 65 * 40
+
+
+def test_a_name_that_means_another_thing_takes_its_parts_along() -> None:
+    """An interface that is made again has none of its predecessor's history, at no stage."""
+    parts = Figure(
+        "freed", "freed", Unit.PACKETS, "tcp-rtt", _parted, named_by="interfaces",
+        parts=("xdp", "stack"), absent=0.0,
+    )  # fmt: skip
+    history = History((parts,))
+    for second in range(3):
+        _add_link(history, second, 2)
+        _add(history, second, {"eth0": 7.0})
+    assert history.series(parts, ("eth0", "xdp")) == [7, 7, 7]
+    _add_link(history, 3, 9)
+    _add(history, 3, {"eth0": 5.0})
+    assert history.series(parts, ("eth0", "xdp")) == [5]
+    assert history.curve(parts, ("eth0", "xdp"), end=3, seconds=4, number=4).columns[-1] == 5
+
+
+def _parted(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {
+        (key[0], part): row[0]  # type: ignore[misc]
+        for s in snapshots
+        for key, row in s.sample.rows.items()
+        for part in ("xdp", "stack")
+    }
+
+
+def _add_link(history: History, wall: float, index: int) -> None:
+    """The interface eth0, as the kernel numbers it."""
+    status = Status(HookId("interfaces"), State.ATTACHED)
+    row = SnapshotRow((index,), {"interface": "eth0"}, {})
+    sample = Sample(status, wall, wall, 1, {})
+    history.add("interfaces", (Snapshot(catalogue()["interfaces"], sample, 1.0, (row,)),))

@@ -8,7 +8,7 @@ import pytest
 from rich.color import ColorSystem
 
 from tui.config import theme
-from tui.config.contrast import contrast
+from tui.config.contrast import FEW, MANY, contrast, shown
 
 GOOD = (theme.folder() / "dark.toml").read_text()
 
@@ -61,19 +61,20 @@ def test_text_can_be_read(name: str, role: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["dark", "light", "deuteranopia", "tritanopia", "high-contrast"])
-@pytest.mark.parametrize(("system", "least"), [("TRUECOLOR", 4.5), ("EIGHT_BIT", 3.0)])
-def test_what_is_wrong_can_be_read_on_any_ground(name: str, system: str, least: float) -> None:
-    """On the selected row and in a banner, too; with 256 colours it is bold at least."""
+@pytest.mark.parametrize("system", [*MANY, *FEW], ids=lambda system: system.name.lower())
+def test_every_role_can_be_read_on_any_ground(name: str, system: ColorSystem) -> None:
+    """On the selected row and in a banner, too, and as the nearest of 256 or sixteen colours."""
     look = theme.load(name)
-    for role in ("foreground", "warn", "bad"):
-        for ground in ("selection", "banner"):
+    look.use_few_colours(system in FEW)
+    for role in set(theme.ROLES) - {"background", "selection", "banner"}:
+        for ground in ("", "selection", "banner"):
             style = look.style(role, ground)
             assert style.color is not None
             assert style.bgcolor is not None
-            text, behind = (
-                c.downgrade(ColorSystem[system]).get_truecolor()
-                for c in (style.color, style.bgcolor)
-            )
+            text, behind = shown(style.color, system), shown(style.bgcolor, system)
+            assert text is not None
+            assert behind is not None
+            least = 3.0 if role.startswith("graph") else 4.5
             assert contrast(text, behind) >= least, (role, ground)
 
 

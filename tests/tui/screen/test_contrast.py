@@ -1,4 +1,7 @@
-"""What is painted can be read, in every theme: WCAG's contrast of each text with its ground."""
+"""What is painted can be read, in every theme: WCAG's contrast of each text with its ground.
+
+On a terminal of all colours, and where it shows the nearest of 256 or of sixteen.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rich.color import Color
+from rich.color import Color, ColorSystem
 from rich.style import Style
 
 from tests.support.stage import playing, settle
 from tui.config import theme
+from tui.terminal.app_base import TerminalApp
 
 XTERM = {
     n: f"{rgb:06x}"
@@ -47,6 +51,8 @@ WALK = (
 )
 """Panes, details, menus, prompts, a frozen screen, a hint, toasts, a question."""
 WITH_COLOURS = [name for name in theme.names() if name != "mono"]
+SYSTEMS = (ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT), (ColorSystem.STANDARD,)
+"""Terminals of many colours, for which a theme has the same ones, and those of sixteen."""
 
 
 def _luminance(rgb: str) -> float:
@@ -55,20 +61,21 @@ def _luminance(rgb: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _hex(colour: Color | None, usual: str) -> str:
+def _hex(colour: Color | None, usual: str, system: ColorSystem) -> str:
     if colour is None or colour.is_default:
         return usual
-    if colour.triplet is None:
-        return XTERM[colour.number or 0]
-    return colour.triplet.hex[1:]
+    nearest = colour.downgrade(system)
+    if nearest.triplet is None and (nearest.number or 0) < len(XTERM):
+        return XTERM[nearest.number or 0]
+    return nearest.get_truecolor().hex[1:]
 
 
-def contrast(style: Style, look: theme.Theme) -> float:
+def contrast(style: Style, look: theme.Theme, system: ColorSystem) -> float:
     """Of a style, on a terminal as dark as the theme wants it."""
     light = "light" in look.name
     pair = [
-        _hex(style.color, "000000" if light else "e5e5e5"),
-        _hex(style.bgcolor, "ffffff" if light else "000000"),
+        _hex(style.color, "000000" if light else "e5e5e5", system),
+        _hex(style.bgcolor, "ffffff" if light else "000000", system),
     ]
     low, high = sorted(map(_luminance, pair))
     return (high + 0.05) / (low + 0.05)
@@ -88,15 +95,22 @@ def _painted(app: Any) -> Iterator[tuple[Style, str]]:
                 yield segment.style, segment.text
 
 
+@pytest.mark.parametrize("systems", SYSTEMS, ids=["many", "sixteen"])
 @pytest.mark.parametrize("name", WITH_COLOURS)
-async def test_everything_that_is_painted_can_be_read(name: str) -> None:
+async def test_everything_that_is_painted_can_be_read(
+    name: str, systems: tuple[ColorSystem, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ColorSystem.STANDARD in systems
+    monkeypatch.setattr(TerminalApp, "has_few_colours", few)
     look, found = theme.load(name), dict[tuple[float, str], str]()
     async with playing(pane="overview", size=(120, 40), theme_name=name, ticks=49) as (app, pilot):
+        assert app.look.few == few
         for at, key in enumerate(WALK):
             await pilot.press(key)
             await settle(pilot)
             for style, text in _painted(app):
-                if (seen := contrast(style, look)) < _least(style, text):
+                seen = min(contrast(style, look, system) for system in systems)
+                if seen < _least(style, text):
                     keys = " ".join(WALK[: at + 1][-3:])
                     found.setdefault((round(seen, 1), str(style)), f"{text!r} after {keys}")
     assert not found

@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
 from probes.analysis.anomaly import Threshold
-from probes.analysis.by_row import ByRow
+from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.droppers import by_interface
 from probes.analysis.freed import freed
+from probes.analysis.freed_at import PLACES, freed_at
 from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.units import Unit
@@ -79,12 +80,45 @@ KERNEL = _lost("drops", "kernel drops/s", "drops", _dropped)
 XDP = _lost("xdp", "drops/s by XDP", "xdp-programs", _by_programs)
 TC = _lost("tc", "drops/s by TC", "tc-programs", _by_programs)
 LINK = _lost("link", "link drops/s", "interfaces", _by_link)
-PACKETS_IN = Figure(
-    "interface-packets", "in/s", Unit.PACKETS, "interfaces", ByRow("rx_packets", rate=True)
-)
-MISSED = Figure(
-    "interface-missed", "missed/s", Unit.PACKETS, "interfaces", ByRow("rx_missed", rate=True)
-)
-"""Both by the row's key, the others by the interface's name."""
 WATCHED = (KERNEL, XDP, LINK)
 """Those by which an interface is judged."""
+
+
+def _by_row(name: str, title: str, column: str, hook: str = "interfaces") -> Figure:
+    values = ByRow(column, rate=True)
+    return Figure(f"interface-{name}", title, Unit.PACKETS, hook, values)
+
+
+PACKETS_IN = _by_row("packets", "in/s", "rx_packets")
+MISSED = _by_row("missed", "missed/s", "rx_missed")
+RX_DROPPED = _by_row("rx-dropped", "rx_dropped/s", "rx_dropped")
+RX_ERRORS = _by_row("rx-errors", "rx_errors/s", "rx_errors")
+TX_DROPPED = _by_row("tx-dropped", "tx_dropped/s", "tx_dropped")
+TX_ERRORS = _by_row("tx-errors", "tx_errors/s", "tx_errors")
+QUEUED = _by_row("queue-drops", "dropped/s by queues", "dropped", "qdiscs")
+"""These by the row's key, the others by the interface's name."""
+
+
+def _freed_at(snapshots: Sequence[Snapshot]) -> _Values:
+    return {at: rate for s in snapshots for at, rate in freed_at(s.rows).items()}
+
+
+def _by_part(
+    name: str, hook: str, values: Callable[[Sequence[Snapshot]], _Values], *parts: str
+) -> Figure:
+    return Figure(
+        f"interface-{name}", name, Unit.PACKETS, hook, values, named_by="interfaces", parts=parts,
+        absent=0.0,
+    )  # fmt: skip
+
+
+FREED_AT = _by_part("freed", "drops", _freed_at, *PLACES)
+TC_DROPS = _by_part(
+    "tc-ways", "tc-programs", SumBy(("interface", "direction"), "drop"), "ingress", "egress"
+)
+ASTRAY = _by_part(
+    "astray", "xdp-errors", SumBy(("interface", "answer"), "packets"), "tx", "redirect"
+)
+"""By the interface's name and a part: what is lost at its stages."""
+STAGES = (RX_DROPPED, RX_ERRORS, TX_DROPPED, TX_ERRORS, QUEUED, FREED_AT, TC_DROPS, ASTRAY)
+"""Those that are needed for the stages of the packet path alone."""

@@ -1,8 +1,8 @@
-"""The packet path of an interface: what reaches each stage, what is lost there, and by what."""
+"""The packet path of an interface: what reaches each stage, what is lost there, when and why."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from probes import units
@@ -11,14 +11,17 @@ from probes.analysis.cases.claim import Claim
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
+from tui.panes.interfaces.every_number import TITLES, every_number
 from tui.panes.interfaces.path_graphs import lost_and_in, lost_usual, usual_at_stages
 from tui.panes.interfaces.path_reasons import here
+from tui.panes.interfaces.stage_history import Columns, all_stages, stage_history
+from tui.panes.interfaces.stage_spark import LEAST, WIDEST, stage_spark, stage_spark_head
 from tui.session.view import View
 from tui.table.fields import SIGNS, TableRow, label
 from tui.table.lines import BLANK, Line, Span, fit, line, width_of
 from tui.table.many_records import MARKS
+from tui.toolkit.history_line import PARTS, SECONDS
 
-_TITLES = {"nic": "NIC", "xdp": "XDP", "tc-ingress": "TC ingress", "tc-egress": "TC egress"}
 _BRIEF = {"tc-ingress": "TC", "tc-egress": "TC"}
 _WAYS = {"nic": "in", "tc-egress": "out"}
 """The stages at which a packet's way begins."""
@@ -27,14 +30,17 @@ _HOOKS = (
     "tc-egress", "tc-programs",
 )  # fmt: skip
 _WIDE, _WIDEST_BAR, _LEAST_BAR = 100, 36, 8
+_SPARK_SHARE = 0.4
+"""The share that a history has of the cells that it and the bar have."""
 _ROLES = {"bad": "graph3", "warn": "graph2"}
 
 
 class _PathColumns(NamedTuple):
-    """The widths that fit. bar: 0: none. usual: whether that is a column."""
+    """The widths that fit. bar, spark: 0: none. usual: whether that is a column."""
 
     stage: int
     bar: int
+    spark: int
     usual: bool
     by: int
 
@@ -43,9 +49,8 @@ def packet_path(view: View, record: TableRow, width: int) -> list[Line]:
     """Draw the path, and what is lost and comes over time."""
     name = record.name
     found = Path.of(view, name)
-    table = _complete(found, width) if view.unfolded else found.table(width)
-    drawn = lost_and_in(view, record, found.lost.per_s, width)
-    return [*table, BLANK, *drawn]
+    table = found.every_number(record, width) if view.unfolded else found.table(record, width)
+    return [*table, BLANK, *lost_and_in(view, record, found.lost.per_s, width)]
 
 
 def claims_at(view: View, interface: str) -> Sequence[Claim]:
@@ -59,7 +64,7 @@ class Path:
     def __init__(self, view: View, interface: str, stages: Sequence[Stage]) -> None:
         self.stages = stages
         self.lost = sum_of(s.lost for s in stages if s.lost is not None)
-        self._ascii, self._reasons = view.ascii, here(view, interface)
+        self.ascii, self._view, self._reasons = view.ascii, view, here(view, interface)
         self._usual = lost_usual(view, interface)
         self._usual_at = usual_at_stages(view, interface)
         self._claims: dict[str, list[Claim]] = {}
@@ -80,23 +85,39 @@ class Path:
     def worst(self) -> str:
         return MARKS[max((c.severity for some in self._claims.values() for c in some), default=0)]
 
-    def table(self, width: int) -> list[Line]:
-        """Return a line for each stage, with a bar of what comes and the part that is lost."""
+    def past(self, record: TableRow) -> Mapping[str, Columns]:
+        """Return what was lost at each stage in the last two minutes."""
+        return stage_history(self._view, record, SECONDS, PARTS)
+
+    def table(self, record: TableRow, width: int) -> list[Line]:
+        """Return a line for each stage: a bar of what comes, and when packets were lost there."""
         layout = _layout(width)
         most = max([s.came.per_s or 0 for s in self.stages if s.came is not None], default=0)
-        lines = [_head(layout), *(self._stage(stage, layout, most) for stage in self.stages)]
+        past = self.past(record) if layout.spark else {}
         every = Stage("all", None, self.lost)
-        return [*lines, self._line(every, layout, (), self.worst, self._usual, "")]
+        return [
+            _head(layout),
+            *(self._stage(stage, layout, most, past.get(stage.name, ())) for stage in self.stages),
+            self._line(every, layout, (), all_stages(past), self.worst, self._usual, ""),
+        ]
 
-    def _stage(self, stage: Stage, layout: _PathColumns, most: float) -> Line:
+    def every_number(self, record: TableRow, width: int) -> list[Line]:
+        """Return a line for each stage with every number of it."""
+        known = [s.ordinary for s in self.stages if s.ordinary is not None]
+        every = Stage("all", None, self.lost, ordinary=sum_of(known) if known else None)
+        rows = [*((stage, self.mark(stage.name)) for stage in self.stages), (every, self.worst)]
+        return every_number(rows, lambda: self.past(record), width, ascii=self.ascii)
+
+    def _stage(self, stage: Stage, layout: _PathColumns, most: float, past: Columns) -> Line:
         mark = self.mark(stage.name)
         claimed = [c.usual for c in self._claims.get(stage.name, ()) if c.usual is not None]
-        bar = _bar(stage, most, layout.bar, mark, ascii=self._ascii)
+        bar = _bar(stage, most, layout.bar, mark, ascii=self.ascii)
         usual = sum(claimed) if claimed else self._usual_at.get(stage.name)
-        return self._line(stage, layout, bar, mark, usual, self._by(stage, layout.by))
+        past = past if stage.lost is not None else ()
+        return self._line(stage, layout, bar, past, mark, usual, self._by(stage, layout.by))
 
     def _line(
-        self, stage: Stage, layout: _PathColumns, bar: Sequence[Span], mark: str,
+        self, stage: Stage, layout: _PathColumns, bar: Sequence[Span], past: Columns, mark: str,
         usual: float | None, by: str,
     ) -> Line:  # fmt: skip
         lost = stage.lost or Flow(0, None)
@@ -106,13 +127,15 @@ class Path:
         title = _BRIEF.get(stage.name, "") if layout.stage < 10 else ""
         spans: list[Span] = [
             (f" {SIGNS[mark]} ", mark), (f"{_WAYS.get(stage.name, ''):4}", "muted"),
-            (fit(title or _TITLES.get(stage.name, stage.name), layout.stage), mark),
+            (fit(title or TITLES.get(stage.name, stage.name), layout.stage), mark),
             (f"{came if stage.name != 'all' else '':>8}", "" if known else "muted"),
         ]  # fmt: skip
         if layout.bar:
             left = layout.bar - sum(len(text) for text, _ in bar)
             spans += [(" ", ""), *bar, (" " * left, "")]
         spans.append((f"{units.count(lost.per_s):>8}", role))
+        if layout.spark:
+            spans += stage_spark(past, layout.spark, mark, ascii=self.ascii)
         if layout.usual:
             spans.append((f"{units.count(usual) if usual is not None else '':>7}", "muted"))
         spans.append((f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"))
@@ -129,17 +152,27 @@ class Path:
 def _layout(width: int) -> _PathColumns:
     wide = width >= _WIDE
     stage = 11 if wide else 7
-    bar = min(width - (84 if wide else 56), _WIDEST_BAR)
-    bar = bar if bar >= _LEAST_BAR else 0
-    taken = 3 + 4 + stage + 8 + (bar + 1 if bar else 0) + 8 + (7 if wide else 0) + 8 + 2
-    return _PathColumns(stage, bar, wide, max(width - taken, 8))
+    bar, spark = _drawn_widths(width - (84 if wide else 56))
+    taken = 3 + 4 + stage + 8 + (bar + 1 if bar else 0) + 8 + (spark + 1 if spark else 0)
+    taken += (7 if wide else 0) + 8 + 2
+    return _PathColumns(stage, bar, spark, wide, max(width - taken, 8))
+
+
+def _drawn_widths(room: int) -> tuple[int, int]:
+    """Return the cells of bars and of histories; the bar comes first where both do not fit."""
+    spark = min(max(round(room * _SPARK_SHARE), LEAST), WIDEST)
+    if room - spark - 1 < _LEAST_BAR:
+        spark = 0
+    bar = min(room - (spark + 1 if spark else 0), _WIDEST_BAR)
+    return (bar if bar >= _LEAST_BAR else 0), spark
 
 
 def _head(layout: _PathColumns) -> Line:
     bar = layout.bar + 1 if layout.bar else 0
+    spark = stage_spark_head(layout.spark)
     usual = f"{'Usual':>7}" if layout.usual else ""
     came = f"{'':{7 + layout.stage}}{'In/s':>8}"
-    return line((f"{came}{'':{bar}}{'Lost/s':>8}{usual}{'Total':>8}  By", "header"))
+    return line((f"{came}{'':{bar}}{'Lost/s':>8}{spark}{usual}{'Total':>8}  By", "header"))
 
 
 def _bar(stage: Stage, most: float, room: int, mark: str, *, ascii: bool) -> list[Span]:
@@ -153,47 +186,3 @@ def _bar(stage: Stage, most: float, room: int, mark: str, *, ascii: bool) -> lis
     gone = min(max(round(lost / most * room), 1 if 100 * lost >= came else 0), cells)
     spans = [(full * (cells - gone), "graph1"), (shaded * gone, _ROLES.get(mark, "graph1"))]
     return [span for span in spans if span[0]]
-
-
-def _complete(path: Path, width: int) -> list[Line]:
-    """Return every number of every stage: totals, segments, and what is freed after normal use."""
-    wire = any(s.segments not in (None, s.came) for s in path.stages)
-    segments = f"{'segments':>9}" if wire else ""
-    head = f"{'':17}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  by"
-    room = max(width - len(head) + 2, 8)
-    known = [s.ordinary for s in path.stages if s.ordinary is not None]
-    every = Stage("all", None, path.lost, ordinary=sum_of(known) if known else None)
-    rows = [(stage, path.mark(stage.name)) for stage in path.stages]
-    return [
-        line((head, "header")),
-        *(
-            _every_number(stage, mark, room, wire=wire)
-            for stage, mark in [*rows, (every, path.worst)]
-        ),
-    ]
-
-
-def _every_number(stage: Stage, mark: str, room: int, *, wire: bool) -> Line:
-    lost, came = stage.lost or Flow(0, None), stage.came or Flow(0, None)
-    role = mark if lost.per_s else "" if lost.total else "muted"
-    known = stage.came is not None
-    ordinary = stage.ordinary.total if stage.ordinary else None
-    numbers: Sequence[Span] = (
-        (f"{units.count(came.per_s) if known else '':>8}", ""),
-        (f"{units.count(lost.per_s):>8}", role),
-        (f"{units.count(came.total) if known else '':>9}", "muted"),
-        (_total(stage.segments, 9) if wire else "", "muted"),
-        (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
-        (f"{units.count(ordinary):>9}", "muted"),
-    )
-    return line(
-        (f" {SIGNS[mark]} ", mark),
-        fit(_TITLES.get(stage.name, stage.name), 14),
-        *numbers,
-        "  ",
-        (fit(label(stage.why), room).rstrip(), role or "muted"),
-    )
-
-
-def _total(flow: Flow | None, room: int) -> str:
-    return f"{units.count(flow.total) if flow is not None else '':>{room}}"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from probes.analysis.history import Figure
 from probes.analysis.time_columns import Curve
 from probes.units import Unit
 from tui.panes.interfaces.figures import (
     KERNEL,
     LINK,
-    MISSED,
     PACKETS_IN,
     RULE,
     TC,
@@ -18,6 +16,7 @@ from tui.panes.interfaces.figures import (
     XDP,
     sum_known,
 )
+from tui.panes.interfaces.stage_history import lost_history
 from tui.session.view import View
 from tui.table.fields import TableRow
 from tui.table.lines import Line, beside
@@ -87,30 +86,11 @@ def usual_at_stages(view: View, interface: str) -> Mapping[str, float]:
 def _lost(
     view: View, record: TableRow, lost: float | None, since: float | None, width: int, height: int
 ) -> list[Line]:
-    curve = _sum_of_curves(view, record, room_of(width))._replace(now=lost)
+    columns = lost_history(view, record, view.span, room_of(width))
+    curve = Curve(list(columns), lost, view.span)
     title = Title(record.name, "lost/s", Unit.PACKETS, record.mark)
     usual = lost_usual(view, record.name)
     return titled_graph(view, title, curve, usual, RULE, since, width, height)
-
-
-def _sum_of_curves(view: View, record: TableRow, number: int) -> Curve:
-    """Return what programs, the kernel and the device lose.
-
-    A device's counter has some of what the kernel drops: it counts where it has more.
-    """
-
-    def columns(figure: Figure, key: Hashable) -> Sequence[float | None]:
-        return view.curve(figure, key, view.span, number).columns
-
-    name = record.name
-    kernel, missed = columns(KERNEL, name), columns(MISSED, record.key)
-    device = [
-        None if link is None else max(link - (nic or 0) - (drops or 0), 0)
-        for link, nic, drops in zip(columns(LINK, name), missed, kernel, strict=True)
-    ]
-    parts = kernel, missed, device, columns(XDP, name), columns(TC, name)
-    found = [sum_known(*some) for some in zip(*parts, strict=True)]
-    return Curve(found, None, view.span)
 
 
 def _since(view: View, interface: str) -> float | None:

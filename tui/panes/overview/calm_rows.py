@@ -12,7 +12,7 @@ from tui.session.view import View
 from tui.table.fields import TableRow, label
 from tui.toolkit.pane import Busiest, Pane
 
-_WAITING = "waiting for the first numbers..."
+_WAITING = "waiting for the first numbers"
 
 
 def told(view: View) -> list[Pane]:
@@ -26,7 +26,7 @@ def rows(view: View, without: Collection[str]) -> list[OverviewRow]:
     Also of those what they cannot see.
     """
     found = [
-        _empty_row(pane, blind, blind) if pane.name in without else _row(view, pane, blind)
+        _blind_row(pane, blind) if pane.name in without else _row(view, pane, blind)
         for pane in told(view)
         if (blind := _blind(view, pane)) or pane.name not in without
     ]
@@ -34,15 +34,12 @@ def rows(view: View, without: Collection[str]) -> list[OverviewRow]:
     return sorted(found, key=lambda one: one.record.values.get("blind") is not None)
 
 
-def _empty_row(pane: Pane, why: str, blind: str = "") -> OverviewRow:
-    cells = values(what=f"{pane.title}: -", where=pane.title, why=why, **_blindness(blind))
-    return OverviewRow(TableRow(pane.name, f"{pane.title} -", cells, leads=(pane.name, ())))
-
-
 def _row(view: View, pane: Pane, blind: str) -> OverviewRow:
     waits, found = _waits(view, pane), pane.busiest(view) if pane.busiest is not None else None
     if found is None or (not found.amount and waits):
-        return _empty_row(pane, blind or (_WAITING if waits else pane.calm), blind)
+        if blind:
+            return _blind_row(pane, blind)
+        return _waiting_row(pane) if waits else _quiet_row(view, pane)
     shown = _busiest_row(view, pane, found)
     if blind:
         record = shown.record
@@ -50,6 +47,27 @@ def _row(view: View, pane: Pane, blind: str) -> OverviewRow:
         cells = {**record.values, "why": why, **_blindness(blind)}
         shown = shown._replace(record=TableRow(record.key, record.name, cells, leads=record.leads))
     return shown
+
+
+def _blind_row(pane: Pane, blind: str) -> OverviewRow:
+    return _plain_row(pane, f"{pane.title}: not all is seen", blind, **_blindness(blind))
+
+
+def _waiting_row(pane: Pane) -> OverviewRow:
+    return _plain_row(pane, pane.title, f"{_WAITING} of {', '.join(pane.needs)}")
+
+
+def _quiet_row(view: View, pane: Pane) -> OverviewRow:
+    """Return the row of a pane with nothing in it, and by what one knows that it is nothing."""
+    rungs = [s for s in view.statuses if s.id.hook in pane.needs and s.rung]
+    counted = ", ".join(dict.fromkeys(f"{s.id.hook} on {s.rung}" for s in rungs))
+    why = f"{pane.title}: counted by {counted}" if counted else pane.title
+    return _plain_row(pane, pane.calm, why, now=0, now_text="0")
+
+
+def _plain_row(pane: Pane, what: str, why: str, **more: Value) -> OverviewRow:
+    cells = values(what=what, where=pane.title, why=label(why), **more)
+    return OverviewRow(TableRow(pane.name, pane.title, cells, leads=(pane.name, ())))
 
 
 def _blindness(blind: str) -> dict[str, Value]:
