@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection
 
 from probes.source import next_tick
 
@@ -24,9 +23,10 @@ class ReadingPace:
     def __init__(self, interval: Callable[[], float]) -> None:
         self._interval = interval
         self._started = time.monotonic()
-        self._stand = asyncio.Event()
+        self._stand = False
         self._early = self._started
-        self._attached: dict[str, asyncio.Event] = {}
+        self._waiting: dict[asyncio.Future[bool], str] = {}
+        self._attached: set[str] = set()
         self._begun: set[str] = set()
 
     def until_next(self) -> float:
@@ -38,34 +38,52 @@ class ReadingPace:
 
     def all_stand(self) -> None:
         """Have two readings now: a program that has just been attached has no rate before."""
-        if not self._stand.is_set():
+        if not self._stand:
             self._early = time.monotonic() + EARLY
-            self._stand.set()
+            self._stand = True
+            self._wake_all(set(self._waiting.values()))
 
     def attached(self, hook: str) -> None:
         """Have a reading of it now: its rates are known at the next tick, not the one after.
 
         Unless that tick is too soon for rates.
         """
-        self._event(hook).set()
+        self._attached.add(hook)
+        if self._stand:
+            self._wake_all((hook,))
+
+    def _wake_all(self, hooks: Collection[str]) -> None:
+        for waiting, hook in self._waiting.items():
+            if hook in hooks:
+                _wake(waiting, early=True)
 
     async def wait(self, hook: str, *, at_once: bool = False) -> None:
         """Wait for the hook's next reading. at_once: its rates need not wait for the others."""
-        stand = self._stand.is_set()
-        event = self._event(hook) if stand else self._stand
+        stand = self._stand
         left = self._left() if stand else self.until_next()
         if at_once and hook not in self._begun:
             self._begun.add(hook)
             left = min(left, EARLY)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await event.wait()
-                if stand and self.until_next() < self._interval() * SOON:
-                    await asyncio.sleep(self._left())
-        self._event(hook).clear()
+        end = time.monotonic() + left
+        attached = (stand and hook in self._attached) or await self._woken(hook, left)
+        if attached and stand and self.until_next() < self._interval() * SOON:
+            await asyncio.sleep(end - time.monotonic())
+        self._attached.discard(hook)
 
-    def _event(self, hook: str) -> asyncio.Event:
-        return self._attached.setdefault(hook, asyncio.Event())
+    async def _woken(self, hook: str, seconds: float) -> bool:
+        """Wait so long, or until the hook is to be read earlier; return whether it is.
+
+        There are dozens of hooks, most of which are not attached: no exception ends their waits.
+        """
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[bool] = loop.create_future()
+        self._waiting[woken] = hook
+        timer = loop.call_later(seconds, _wake, woken)
+        try:
+            return await woken
+        finally:
+            timer.cancel()
+            del self._waiting[woken]
 
     def _left(self) -> float:
         """Return the seconds to the next reading; none is soon after the early ones."""
@@ -74,3 +92,8 @@ class ReadingPace:
             return self._early - now
         left, interval = self.until_next(), self._interval()
         return left if now + left >= self._early + interval / 2 else left + interval
+
+
+def _wake(waiting: asyncio.Future[bool], *, early: bool = False) -> None:
+    if not waiting.done():
+        waiting.set_result(early)
