@@ -19,7 +19,7 @@ from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
-from tui.table.lines import Line, fit, line, wrap
+from tui.table.lines import Line, fit, line, width_of, wrap
 from tui.table.many_records import MARKS, ManyRecords
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
@@ -96,7 +96,8 @@ def _trouble(view: View) -> Trouble | None:
     whose = f" ({held})" if held else ""
     spent = f"{units.percent(worst.number('cpu'))} of a CPU"
     missed = worst.number(_MISSED)
-    not_run = f", {units.count(missed)} runs/s missed" if missed else ""
+    runs = units.count(missed)
+    not_run = f", {runs} missed {'run' if runs == '1' else 'runs'}/s" if missed else ""
     others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
     at = f" at {worst.text('attached_to')}" if worst.values["attached_to"] else ""
     return Trouble("warn", label(f"{worst.name}{at} takes {spent}{not_run}{whose}{others}"))
@@ -176,6 +177,13 @@ def _whose(record: TableRow) -> str:
     return "accent" if record.values.get("ours") else ""
 
 
+def _held_by(record: TableRow, width: int) -> str:
+    """Return who holds it, without pids where not even the first one's fits."""
+    held = related.held_by(record)
+    fits = width_of(held.partition(", ")[0]) <= width
+    return fit(held if fits else related.without_pids(held), width)
+
+
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["programs"]
     return (
@@ -190,7 +198,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "age", width=6, rank=6),
         of(hook, "missed", title="Miss/s", width=7, rank=8, colour=_mark),
         replace(of(hook, "held_by", title="Held by", width=11, rank=2, grow=40),
-                drawn=lambda record, width: fit(related.held_by(record), width)),
+                drawn=_held_by),
         )  # fmt: skip
 
 
@@ -212,5 +220,5 @@ PANE = Pane(
     ),
     while_shown=lambda _: _ID,
     summary=_summary,
-    empty="none read yet, or no BPF program is loaded on this host",
+    empty="no BPF program is loaded on this host",
 )

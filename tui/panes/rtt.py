@@ -230,4 +230,5 @@ PANE = Pane(
     busiest=_busiest,
     needs=("tcp-rtt",),
     calm="no connections measured",
+    empty="no connection is open whose round trips are measured",
 )

@@ -183,11 +183,11 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     return (
         of(hook, "syscall", width=16, rank=0, grow=24),
         of(hook, "calls", width=9, rank=1, grow=11),
-        of(hook, "errors", width=10, rank=1, grow=11, colour=mark_of),
-        Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", mark_of),
+        of(hook, "errors", width=10, rank=2, grow=11, colour=mark_of),
+        Field("share", "Fail", Unit.PERCENT, 7, 1, 8, "share of the calls that fail", mark_of),
         of(hook, "mean_ns", width=8, rank=3, grow=10),
         of(hook, "p99_ns", width=8, rank=2, grow=10),
-        of(hook, "top_errno", width=12, rank=2, colour=mark_of),
+        of(hook, "top_errno", width=12, rank=1, colour=mark_of),
         unusual_field(1),
         )  # fmt: skip
 
@@ -211,5 +211,6 @@ PANE = Pane(
     busiest=_busiest,
     needs=("syscalls",),
     calm="no failing calls",
+    empty="no system call was made yet",
     while_open=lambda record: HookId("syscall-processes", record.name),
 )

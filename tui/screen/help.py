@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from probes.analysis.glossary import glossary
 from probes.analysis.vitals import MEANINGS
@@ -32,9 +33,17 @@ class HelpMode:
         screen = self._screen
         self._words = [*glossary(self._text(), self._hooks()), *self._column()]
         beyond = {f"pane.{n}" for n in range(len(screen.place.panes) + 1, 10)}
-        self._keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
+        keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
+        self._keys = [self._named(key) for key in keys]
         screen.navigation.show_help()
         self.show("")
+
+    def _named(self, key: Key) -> Key:
+        """Return a key that shows a pane with that pane's title."""
+        panes, number = self._screen.place.panes, key.given or 0
+        if key.id != f"pane.{number}" or number > len(panes):
+            return key
+        return replace(key, help=f"{key.help}: {panes[number - 1].title}")
 
     @property
     def _record(self) -> TableRow | None:
@@ -96,7 +105,10 @@ def help_lines(
     """
     words = search.lower().split()
     lines: list[Line] = []
-    sections = [_explained(explained, width), *_sections(pane, fields, keys, catalogue)]
+    sections = [
+        ("Words here", [row for word, said in explained for row in _rows(word, said, 20, width)]),
+        *_sections(pane, fields, keys, catalogue, width),
+    ]
     for heading, below in sections:
         found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
         if found:
@@ -104,40 +116,48 @@ def help_lines(
     return lines or [BLANK, line((f" no match in the help for {label(search)!r}", "muted"))]
 
 
-def _explained(words: Sequence[tuple[str, str]], width: int) -> Section:
-    """Return the words of the row or detail from which the help was opened."""
-    rows: list[tuple[Line, str]] = []
-    for word, said in words:
-        for n, part in enumerate(wrap(label(said), max(width - 26, 20))):
-            rows.append((_pair("" if n else word, part, 20), f"{word} {said}"))
-    return "Words here", rows
-
-
 def _plain(row: Line, more: str) -> str:
     return f"{more} {' '.join(text for text, _ in row.spans)}".lower()
 
 
 def _sections(
-    pane: Pane, fields: Sequence[Field], keys: Sequence[Key], catalogue: Mapping[str, Hook]
+    pane: Pane,
+    fields: Sequence[Field],
+    keys: Sequence[Key],
+    catalogue: Mapping[str, Hook],
+    width: int,
 ) -> Iterator[Section]:
+    def listed(items: Iterable[tuple[str, str, str]], room: int) -> list[tuple[Line, str]]:
+        return [row for name, said, more in items for row in _rows(name, said, room, width, more)]
+
     for group in dict.fromkeys(k.group for k in keys):
         here = [k for k in keys if k.group == group and k.shown]
-        yield group, [(_pair(k.shown, k.help, 9), f"{k.id} {k.title}") for k in here]
-    yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
-    yield "Vital signs", [(_pair(name, said, 13), "") for name, said in MEANINGS.items()]
-    yield "Marks", [(row, "") for row in _MARKS]
+        yield group, listed([(k.shown, k.help, f"{k.id} {k.title}") for k in here], 9)
+    yield f"Columns of {pane.title}", listed([(f.title, f.help, f.name) for f in fields], 13)
+    yield "Vital signs", listed([(name, said, "") for name, said in MEANINGS.items()], 13)
+    yield (
+        "Marks",
+        [row for sign, role, said in _MARKS for row in _rows(sign, said, 2, width, role=role)],
+    )
     hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
-    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.question), 17), "") for h in hooks]
+    yield f"Hooks behind {pane.title}", listed([(h.name, h.question, "") for h in hooks], 17)
 
 
 _MARKS = (
-    line(("   !  ", "bad"), "an alarm: somebody is harmed"),
-    line(("   ~  ", "warn"), "a notice: unusual, but nobody is known to be harmed"),
-    line(("   ^  ", ""), "unusual compared with the last minutes; not necessarily wrong"),
-    line(("   -  ", "muted"), "unknown (a new row, a reset counter, nothing in the last 10 s)"),
-    line(("   ~  ", "muted"), "text is cut here; before a number: hooks on a lower rung"),
+    ("!", "bad", "an alarm: somebody is harmed"),
+    ("~", "warn", "a notice: unusual, but nobody is known to be harmed"),
+    ("^", "", "unusual compared with the last minutes; not necessarily wrong"),
+    ("-", "muted", "unknown (a new row, a reset counter, nothing in the last 10 s)"),
+    ("~", "muted", "text is cut here; before a number: hooks on a lower rung"),
 )
 
 
-def _pair(name: str, text: str, width: int) -> Line:
-    return line((f"   {name:{width}} ", "header"), text)
+def _rows(
+    name: str, text: str, room: int, width: int, more: str = "", *, role: str = "header"
+) -> list[tuple[Line, str]]:
+    """Return a name and what it means, in lines that fit; each is found by all of the words."""
+    parts = list(wrap(label(text), max(width - room - 5, 20))) or [""]
+    return [
+        (line((f"   {'' if n else name:{room}} ", role), part), f"{name} {text} {more}")
+        for n, part in enumerate(parts)
+    ]

@@ -62,7 +62,7 @@ class Menu:
             place,
             title,
             *((keys,) if has_keys else ()),
-            Field("help", "", Unit.TEXT, 27 if self.ask else 30, 3),
+            Field("help", "", Unit.TEXT, *((27, 3) if self.ask else (30, 1))),
         )
 
 

@@ -25,6 +25,7 @@ from tui.table.many_records import with_key
 from tui.terminal.app_base import TerminalApp
 from tui.toolkit.pane import Pane
 from tui.toolkit.vitals_strip import strip, strip_height
+from tui.toolkit.why_empty import why_empty
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import FooterKey, footer_width
 from tui.widgets.report import Report
@@ -143,6 +144,7 @@ class Renderer:
             table.use_bits(session.view.bits)
             if place.pane.heading is not None:
                 table.head(place.pane.heading(session.view))
+            table.say_if_empty(why_empty(session.view, place.pane))
             table.show(place.pane.records(session.view))
             self._paint_below()
         elif place.mode == "detail":

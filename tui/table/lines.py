@@ -57,6 +57,19 @@ def _by_cells(text: str) -> bool:
     return bool(_NARROW(text)) or all(cell_len(c) == 1 for c in text)
 
 
+def cut(text: Line, width: int) -> Line:
+    """Return a line that fits into so many cells: with a "~" at its end if some is missing."""
+    whole = "".join([span for span, _ in text.spans]).rstrip()
+    if width_of(whole) <= width:
+        return text
+    left, spans = width - 1, list[Span]()
+    for span, role in text.spans:
+        wide = width_of(span)
+        spans.append((span if wide <= left else set_cell_size(span, left), role))
+        left -= min(wide, left)
+    return Line((*[span for span in spans if span[0]], ("~", "muted")), text.ground)
+
+
 _LONG_WORD, _LEAST_WORD = 16, 8
 """Letters from which on a word is cut within, and those that are left; an IPv4 address is short."""
 

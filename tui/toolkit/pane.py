@@ -71,7 +71,7 @@ class Pane:
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface of a
     record. offer: what a record suggests to drop. summary: the text if nothing is wrong,
-    None: the usual one. empty: the text if there is no row.
+    None: the usual one. empty: the text if there is no row although all was read.
     """
 
     name: str

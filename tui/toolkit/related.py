@@ -22,6 +22,7 @@ MAX_RELATED = 8
 Keep = Mapping[str, Collection[Value]]
 """Which rows are related: those that have one of these values in each of these columns."""
 _PID = re.compile(r"\((\d+)\)")
+_BRACKETS = re.compile(r"\[\d+\]")
 _LEXICON = Lexicon()
 _Drawn = tuple[Span | str, ...]
 
@@ -40,6 +41,11 @@ def before_port(host: object) -> str:
 def held_by(row: SnapshotRow | TableRow) -> str:
     """Return who holds a program, processes as everywhere: "bpftrace[29877]"."""
     return _PID.sub(r"[\1]", label(row.values.get("held_by") or ""))
+
+
+def without_pids(held: str) -> str:
+    """Return the same without the pids: "bpftrace"."""
+    return _BRACKETS.sub("", held)
 
 
 def process(row: SnapshotRow) -> str:

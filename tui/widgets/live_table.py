@@ -92,7 +92,7 @@ class LiveTable(Canvas):
         if rows and self._followed:
             self.key = rows[worst_of(rows)].key  # the first of the worst
             self._top = 0  # wherever it was before
-            self._followed = not self._settles
+            self._followed = not (self._settles and self._has_order())
         elif rows and index_of(rows, self.key) is None:
             self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
         if before is not None and self.key != before:
@@ -108,7 +108,17 @@ class LiveTable(Canvas):
     def settle(self) -> None:
         """Keep the selection on its record from now on, or from when there is one."""
         self._settles = True
-        self.hold()
+        if self._has_order():
+            self.hold()
+
+    def _has_order(self) -> bool:
+        """Return whether anything tells rows apart: before a second reading no rate does."""
+        field, rows = next(f for f in self.fields if f.name == self.sort), self._rows
+        if not rows:
+            return False
+        return bool(rows[worst_of(rows)].mark) or any(
+            field.order(row)[0] for row in (rows[0], rows[-1])
+        )
 
     def wear(self, fields: Sequence[Field], empty: str) -> None:
         """Use other columns, sorted by the first, and another text for an empty table."""
@@ -134,6 +144,10 @@ class LiveTable(Canvas):
     def head(self, title: str) -> None:
         """Use another title for the first column from now on."""
         self._heading = title
+
+    def say_if_empty(self, text: str) -> None:
+        """Use another text for a table without rows."""
+        self.empty = text
 
     def use_ascii(self, ascii: bool) -> None:
         """Draw with ASCII only, or not, from now on."""

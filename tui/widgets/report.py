@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.table.lines import BLANK, Line, fit_words, line, width_of
+from tui.table.lines import BLANK, Line, cut, fit_words, line, width_of
 from tui.widgets.canvas import Canvas
 
 
@@ -48,7 +48,7 @@ class Report(Canvas):
         at = self._top + y - 1
         if y == 0:
             return self._head()
-        return self._lines[at] if at < len(self._lines) else BLANK
+        return cut(self._lines[at], self.size.width) if at < len(self._lines) else BLANK
 
     def _head(self) -> Line:
         there = len(self._lines)

@@ -183,6 +183,7 @@ PANE = Pane(
     busiest=_busiest,
     needs=(HOOK,),
     calm="no connection attempts",
+    empty="no process has tried to connect yet",
     below=_below,
     below_title="Latest connects",
     draw=_draw,

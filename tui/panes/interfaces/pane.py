@@ -421,6 +421,7 @@ PANE = Pane(
     needs=("drops", "xdp-programs"),
     wants=wanted,
     calm="no interfaces",
+    empty="there is no network interface",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
     folds=frozenset({"detail"}),
