@@ -9,8 +9,8 @@ from typing import NamedTuple
 from probes.foreign.counters_c import ProgramPlace
 from probes.kernel import bpf
 from probes.kernel.netlink import route
+from probes.kernel.tick_cache import cached
 from probes.point import AttachType
-from probes.toolkit.tick_cache import cached
 
 TCX = "tcx"
 AT_ONCE, TURNS = 16, 8

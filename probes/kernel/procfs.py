@@ -5,7 +5,7 @@ file is left to look with. Sources: proc(5) and the kernel's Documentation/files
 """
 
 # Thousands of links are read in one go here: pathlib would take longer than the kernel.
-# ruff: noqa: PTH115, PTH123, PTH208
+# ruff: noqa: PTH115, PTH116, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from time import monotonic, thread_time
 from typing import NamedTuple
 
 from probes.errors import raise_if_short
+from probes.kernel.tick_cache import cached
 
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 
@@ -189,16 +190,35 @@ def pids() -> list[int]:
     return sorted(pid_set())
 
 
-def pid_set() -> set[int]:
-    """Return the same in any order."""
-    return set(map(int, filter(str.isdigit, os.listdir("/proc"))))
+def pid_set() -> frozenset[int]:
+    """Return the same in any order; listed once in a reading."""
+    return cached(_listed)
+
+
+def _listed() -> frozenset[int]:
+    return frozenset(map(int, filter(str.isdigit, os.listdir("/proc"))))
+
+
+def contents(path: str) -> bytes:
+    """Return what is in a small file. Raises OSError.
+
+    `open` asks the kernel four more questions, for a buffer.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _SMALL)
+    finally:
+        os.close(fd)
+
+
+_SMALL = 1 << 12
+"""Bytes of a small file, at most: the kernel gives that much in one piece."""
 
 
 def comm(pid: int) -> str | None:
     """Return a process's current name, not made printable; None where the process has gone."""
     try:
-        with open(f"/proc/{pid}/comm", "rb") as f:
-            return os.fsdecode(f.read().removesuffix(b"\n"))
+        return os.fsdecode(contents(f"/proc/{pid}/comm").removesuffix(b"\n"))
     except OSError as refused:
         raise_if_short(refused)
         return None
@@ -225,8 +245,7 @@ def image(pid: int) -> tuple[int, ...] | None:
 def _stat(pid: int) -> list[bytes]:
     """Return the fields of proc_pid_stat(5) from the third on; none where it has gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as f:
-            return f.read().rpartition(b")")[2].split()
+        return contents(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     except OSError as refused:
         raise_if_short(refused)
         return []
@@ -261,7 +280,11 @@ def eldest() -> list[int]:
 
 def netns() -> int:
     """Return the inode of this thread's network namespace, without which ifindexes mean nothing."""
-    return Path("/proc/thread-self/ns/net").stat().st_ino
+    return cached(_own_netns)
+
+
+def _own_netns() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino
 
 
 FIRST_PID_NAMESPACE = 0xEFFFFFFC

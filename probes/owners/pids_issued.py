@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 from itertools import chain
 
 from probes.errors import raise_if_short
+from probes.kernel import procfs
+from probes.kernel.tick_cache import cached
 
 MOST = 1 << 16
 """Numbers given out between two looks that are gone through; of more none is told."""
@@ -24,9 +26,10 @@ class PidsIssued:
     def since(self, known: Collection[int]) -> list[int]:
         """Return those of these numbers that were given out since this was last called.
 
-        Nothing at the first call, and where the kernel does not tell.
+        In one reading the kernel is asked once. Nothing at the first call, and where the kernel
+        does not tell.
         """
-        before, self._last = self._last, _last()
+        before, self._last = self._last, cached(_last)
         if not (before and self._last and known):
             return []
         return list(filter(known.__contains__, _given(before, self._last, max(known))))
@@ -40,8 +43,7 @@ def _given(before: int, last: int, highest: int) -> Iterable[int]:
 
 def _last() -> int:
     try:
-        with open("/proc/loadavg", "rb") as file:  # noqa: PTH123 - at every reading
-            words = file.read(128).split()
+        words = procfs.contents("/proc/loadavg").split()
     except OSError as refused:
         raise_if_short(refused)
         return 0

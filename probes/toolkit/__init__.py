@@ -25,6 +25,7 @@ from probes.errors import (
     ProbeError,
     Unsupported,
 )
+from probes.kernel.tick_cache import cached
 from probes.model import (
     Column,
     Cost,
@@ -96,7 +97,6 @@ from probes.toolkit.readers import (
     row_of,
     thread_of,
 )
-from probes.toolkit.tick_cache import cached
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 from probes.toolkit.window import mean, quantile
 from probes.units import Unit

@@ -11,7 +11,7 @@ from fcntl import ioctl
 
 from probes.errors import Gone
 from probes.kernel.netlink import route
-from probes.toolkit.tick_cache import active, answered, cached
+from probes.kernel.tick_cache import active, answered, cached
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from probes.kernel import procfs
 from probes.kernel.netlink import route
+from probes.kernel.tick_cache import cached
 from probes.model import Opening
 from probes.toolkit.bounded import Bounded
 from probes.toolkit.interface_names import name_or_number
-from probes.toolkit.tick_cache import cached
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, TypeVar
 from probes.arrays import FEW
 from probes.columns.cells import Cells
 from probes.kernel import pid_namespaces
+from probes.kernel.tick_cache import active, cached
 from probes.model import Column, Entries, Fields, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.field_cells import Maker, cells_from, decoder
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
-from probes.toolkit.tick_cache import active, cached
 
 T = TypeVar("T")
 Open = Callable[[Opening], Callable[[], Reading]]

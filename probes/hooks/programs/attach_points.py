@@ -16,7 +16,7 @@ from probes.kernel import bpf, btf, cgroups
 from probes.kernel.netlink import route
 from probes.kernel.objects import KernelProgram, Map, attach_name, links
 from probes.kernel.remembered import remembered
-from probes.toolkit.tick_cache import cached
+from probes.kernel.tick_cache import cached
 from probes.units import printable
 
 Where = dict[int, tuple[str, ...]]

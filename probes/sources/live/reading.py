@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from probes.kernel.tick_cache import one_reading
 from probes.ladder.attachment import Attachment
 from probes.model import Sample
-from probes.toolkit.tick_cache import one_reading
 
 Samples = tuple[Sample, ...]
 Reads = asyncio.Future[Samples]

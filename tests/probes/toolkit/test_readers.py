@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from probes.errors import Gone
+from probes.kernel.tick_cache import one_reading
 from probes.model import Column, Hook, Kind, Opening, Reading, Table
 from probes.toolkit.decode import comm
 from probes.toolkit.interface_names import interface_name
@@ -19,7 +20,6 @@ from probes.toolkit.readers import (
     row_from,
     row_of,
 )
-from probes.toolkit.tick_cache import one_reading
 from probes.toolkit.window import mean
 
 Entry = tuple[int | bytes, ...]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from probes.toolkit.tick_cache import active, cached, one_reading
+from probes.kernel.tick_cache import active, cached, one_reading
 
 
 def _counting() -> list[int]:
