@@ -120,6 +120,8 @@ def _containers(_place: int) -> None:
             os.write(said, READY)
             signal.pause()
         os.read(heard, 1)
+        os.close(heard)  # the next ones would have them all
+        os.close(said)
         lines.append(f"link add c{n} up type veth peer name eth0 netns {pid}\n")
     subprocess.run(["ip", "-batch", "-"], input="".join(lines).encode(), check=True)
     _rest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from time import monotonic
@@ -12,8 +13,9 @@ from typing import NamedTuple
 from probes.foreign.names import ProgramNames
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
-from probes.owners.peers import Peer, Peers
+from probes.owners.peers import Peer, shared_peers
 from probes.toolkit import (
+    CONTAINER,
     MADE,
     NETNS,
     Hook,
@@ -34,13 +36,13 @@ from probes.toolkit.links import Made
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses, made, rows, peers = _Addresses(), Made(opening), _LinkRows(opening), Peers()
+    addresses, made, rows = _Addresses(), Made(opening), _LinkRows(opening)
 
     def read() -> Reading:
         links = made.asked(route.links)
         rows.forget(made.anew)
         known = addresses.of(links)
-        rows.peers = peers.of(links)
+        rows.peers = shared_peers.of(links)
         return Reading([rows.of(x, known.get(x.ifindex, ()), made.of(x.ifindex)) for x in links])
 
     return read
@@ -101,7 +103,7 @@ class _LinkRows:
         known["peer_ifindex"] = None if peer is None else peer.ifindex
         known["peer_netns"] = None if peer is None else peer.netns
         known["peer_netns_name"] = None if peer is None else peer.called
-        known["netns_name"] = None  # filled like every hook's
+        known["container"] = known["netns_name"] = None  # filled like every hook's
         row: Row = self._in_order({**known, **parts.joining})
         return row
 
@@ -229,6 +231,7 @@ HOOK = Hook(
         level("peer_netns", "Peer netns", "inode of that namespace; none: this one", Unit.NUMBER),
         level("peer_netns_name", "Peer NetNS", "name of that namespace", width=16),
         MADE,
+        replace(CONTAINER, label=True),
         NETNS,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

@@ -10,6 +10,7 @@ from probes.columns.row_table import ColumnRows
 from probes.kernel import capabilities
 from probes.kernel.namespace_links import COUNTERS, LinkElsewhere, NamespaceLinks
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Hook,
     Opening,
@@ -37,7 +38,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         if there is not before:
             before, told = there, _told(there)
         made = told | {name: NumberCells(counted[:, at]) for at, name in enumerate(COUNTERS)}
-        return Reading(ColumnRows([made[name] for name in names[:-1]]))
+        return Reading(ColumnRows([made[name] for name in names[:-2]]))
 
     return read
 
@@ -67,6 +68,7 @@ HOOK = Hook(
         level("state", "State", "operational state (IFLA_OPERSTATE), at most 30 s old", width=7),
         level("mtu", "MTU", "largest packet, in bytes", Unit.NUMBER, width=5),
         *link_counters(),
+        replace(CONTAINER, label=True),
         replace(NETNS, label=True),
     ),
     ladder=(

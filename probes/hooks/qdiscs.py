@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from probes.kernel.netlink import route
 from probes.toolkit import (
+    CONTAINER,
     MADE,
     NETNS,
     Gone,
@@ -92,6 +93,7 @@ HOOK = Hook(
         level("backlog", "Backlog", "bytes in the queue now", Unit.BYTES),
         level("queued", "Queued", "packets in the queue now", Unit.PACKETS),
         MADE,
+        CONTAINER,
         NETNS,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from probes.kernel.netlink import route
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Clsact,
     Hook,
@@ -51,6 +52,7 @@ _COLUMNS = (
     packet_count("skbs", "Skbs", "the same packets, as joined by GSO or GRO"),
     byte_count("bytes", "Bytes", "size of these packets"),
     packet_count("dropped", "Dropped", "dropped by the qdisc (netlink)", field=None),
+    CONTAINER,
     NETNS,
 )
 

@@ -14,6 +14,7 @@ from probes.foreign.tc_chains import TCX, ChainProgram, Chains
 from probes.foreign.tcx_neighbours import Neighbours
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Hook,
     Opening,
@@ -237,6 +238,7 @@ HOOK = Hook(
             hidden=True,
         ),
         *program_time(),
+        CONTAINER,
         NETNS,
     ),
     ladder=(

@@ -11,6 +11,7 @@ from probes.kernel import bpf
 from probes.kernel.netlink import route
 from probes.point import Point
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Gone,
     Hook,
@@ -104,6 +105,7 @@ HOOK = Hook(
         level("program_id", "Id", "its id, as bpftool shows it", Unit.NUMBER, field=None, width=6),
         *verdicts(),
         byte_count("bytes", "Bytes", "size of all packets"),
+        CONTAINER,
         NETNS,
     ),
     ladder=(

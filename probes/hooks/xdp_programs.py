@@ -15,6 +15,7 @@ from probes.kernel import ethtool, objects
 from probes.kernel.netlink import route
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     VERDICTS,
     Hook,
@@ -195,6 +196,7 @@ HOOK = Hook(
         *verdicts(),
         byte_count("bytes", "Bytes", "size of all packets when they left the program"),
         *program_time(),
+        CONTAINER,
         NETNS,
     ),
     ladder=(

@@ -17,12 +17,15 @@ from probes.owners.runtime import Runtime, in_pod, is_id, prefixed
 TASKS = (
     Path("/run/containerd/io.containerd.runtime.v2.task"),
     Path("/run/k3s/containerd/io.containerd.runtime.v2.task"),
+    Path("/run/k0s/containerd/io.containerd.runtime.v2.task"),
+    Path("/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task"),
 )
+"""Of containerd itself, and as K3s and RKE2, k0s and MicroK8s run it."""
 MOST_NAMESPACES = 64
 _BY_OTHERS = ("moby",)
 """Namespaces of Docker's containers, whose names it keeps itself."""
 _CRI = "io.kubernetes.cri."
-_prefixed = prefixed("cri-containerd", "nerdctl")
+_prefixed = prefixed("cri-containerd", "nerdctl", "kata")
 
 
 def _id_in(part: str, above: str) -> str:

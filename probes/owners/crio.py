@@ -1,4 +1,7 @@
-"""CRI-O: pod and container from the annotations of the OCI bundle in its run root."""
+"""CRI-O: pod and container from the annotations of the OCI bundle in its run root.
+
+The kubelet's labels are among them. What was made without it (crictl) has names that CRI-O adds.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,18 @@ def _named(found: object) -> str:
 
     sandbox = annotation("cri-o.ContainerType") == "sandbox"
     container = "" if sandbox else annotation("container.name")
-    return in_pod(annotation("pod.namespace"), annotation("pod.name"), container)
+    by_label = in_pod(annotation("pod.namespace"), annotation("pod.name"), container)
+    return by_label or _by_crio(annotation("cri-o.Name"), sandbox=sandbox)
 
 
-RUNTIME = Runtime("cri-o", prefixed("crio"), _name_of)
+def _by_crio(name: str, *, sandbox: bool) -> str:
+    """Return the same of k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; a sandbox's has no container."""
+    match name.split("_"):
+        case ["k8s", container, pod, namespace, _, _] if not sandbox:
+            return in_pod(namespace, pod, container)
+        case ["k8s", pod, namespace, _, _] if sandbox:
+            return in_pod(namespace, pod, "")
+    return ""
+
+
+RUNTIME = Runtime("cri-o", prefixed("crio", "kata"), _name_of)

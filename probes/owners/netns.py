@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from time import monotonic
+from typing import NamedTuple
 
 from probes.kernel import net_namespaces, procfs, shared_namespaces
 from probes.owners import state_files
@@ -22,8 +23,19 @@ AGAIN, UNNAMED_AGAIN = 3.0, 1.0
 
 Not longer: the kernel gives the number of a namespace that has gone to the next one.
 """
-_MADE_UP = re.compile(r"(?:cni|netns)-[0-9a-f-]{12,}")
-"""Names that no person gave."""
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_MADE_UP = re.compile(rf"(?:cni|netns)-[0-9a-f-]{{12,}}|{_UUID}")
+"""Names that no person gave: by CNI, by Podman, and by CRI-O the last."""
+
+
+class NamedNamespace(NamedTuple):
+    """A namespace's name, and the container whose it is; "" where it has none."""
+
+    name: str = ""
+    container: str = ""
+
+
+NAMELESS = NamedNamespace()
 
 
 class NamespaceNames:
@@ -31,24 +43,25 @@ class NamespaceNames:
 
     def __init__(self, container_of: Callable[[int], str]) -> None:
         self._container_of = container_of
-        self._known: OrderedDict[int, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[NamedNamespace, float]] = OrderedDict()
         self._mounted: Mapping[int, str] = {}
         self._oldest: Mapping[int, int] = {}
         self._host, self._next = 0, 0.0
 
-    def of(self, inode: int, member: int = 0) -> str:
-        """Return the name; "" where it has none. member: a process that is known to be in it."""
-        name, until = self._known.get(inode, ("", 0.0))
+    def of(self, inode: int, member: int = 0) -> NamedNamespace:
+        """Return what is known of one. member: a process that is known to be in it."""
+        known, until = self._known.get(inode, (NAMELESS, 0.0))
         now = monotonic()
         if now < until:
-            return name
+            return known
         self._look(now)
-        name = self._name(inode, member) or name  # what has gone keeps its name
-        self._known[inode] = name, now + (AGAIN if name else UNNAMED_AGAIN)
+        found = self._found(inode, member)
+        known = found if found.name else known  # what has gone keeps its name
+        self._known[inode] = known, now + (AGAIN if known.name else UNNAMED_AGAIN)
         self._known.move_to_end(inode)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
-        return name
+        return known
 
     def all_of(self, seconds: float) -> dict[str, int]:
         """Return the processes by which each namespace that has a name can be entered.
@@ -58,7 +71,7 @@ class NamespaceNames:
         until, there = monotonic() + seconds, shared_namespaces.shared.find()
         while not shared_namespaces.shared.complete and monotonic() < until:
             there = shared_namespaces.shared.find()
-        return {name: pid for inode, pid in there.items() if (name := self.of(inode, pid))}
+        return {name: pid for inode, pid in there.items() if (name := self.of(inode, pid).name)}
 
     def _look(self, now: float) -> None:
         if now < self._next:
@@ -68,17 +81,17 @@ class NamespaceNames:
             self._oldest = shared_namespaces.shared.find()
         self._next = now + UNNAMED_AGAIN
 
-    def _name(self, inode: int, member: int) -> str:
+    def _found(self, inode: int, member: int) -> NamedNamespace:
         if inode == self._host:
-            return HOST
+            return NamedNamespace(HOST)
         given = self._mounted.get(inode, "")
-        if given and not _MADE_UP.fullmatch(given):
-            return given
         pid = self._oldest.get(inode, 0)
         if not pid or net_namespaces.of_process(pid) != inode:  # the number is another one's by now
             pid = member
-        container = self._container_of(pid) if pid else ""
-        return _shared_by(container) or given or (_of_process(pid) if pid else "")
+        container = _shared_by(self._container_of(pid)) if pid else ""
+        if given and not _MADE_UP.fullmatch(given):
+            return NamedNamespace(given, container)
+        return NamedNamespace(container or given or (_of_process(pid) if pid else ""), container)
 
 
 def _of_host() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from probes.owners import containerd, crio, docker, machines, podman
+from probes.owners import buildkit, containerd, crio, docker, machines, podman
 from probes.owners.cgroup_path import CgroupPath
 from probes.owners.runtime import Runtime, is_id, short
 from probes.owners.systemd import unit_of
@@ -13,6 +13,7 @@ from probes.owners.systemd import unit_of
 RUNTIMES: tuple[Runtime, ...] = (
     docker.RUNTIME,
     podman.RUNTIME,
+    buildkit.RUNTIME,
     containerd.RUNTIME,
     crio.RUNTIME,
     machines.NSPAWN,
@@ -55,11 +56,14 @@ def owner_of(paths: Iterable[CgroupPath]) -> NamedOwner:
 
 
 def _containers(path: CgroupPath) -> Iterator[_ContainerAt]:
+    within = False
     for place, part in enumerate(path.parts):
         above = path.parts[place - 1] if place else ""
-        runtimes = [(r, id) for r in RUNTIMES if (id := r.id_in(part, above))]
-        if not runtimes and is_id(part):
-            runtimes = [(r, part) for r in RUNTIMES if r.bare]
+        told = (r for r in RUNTIMES if not (within and r.in_path))
+        runtimes = [(r, id) for r in told if (id := r.id_in(part, above))]
+        if not runtimes and is_id(part) and above not in podman.PODS:
+            runtimes = [(r, part) for r in RUNTIMES if not r.in_path]
         if runtimes:
+            within = True
             names = (r.name_of(id, path.uid) for r, id in runtimes)
             yield _ContainerAt(place, runtimes[0][1], next(filter(None, names), ""))

@@ -1,11 +1,13 @@
 """The columns `container`, `unit` and `netns_name` of a hook's rows, added as rows are read.
 
-The names are part of the rows, so that recordings have those of their moment.
+A hook of interfaces has no unit. The names are part of the rows, so that recordings have those of
+their moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import compress, repeat
 from operator import is_
 from typing import Any, NamedTuple
@@ -16,11 +18,14 @@ from probes.columns.numbered import shared_texts
 from probes.columns.row_table import ColumnRows
 from probes.kernel import procfs
 from probes.model import Hook, Row, Value
+from probes.owners.peers import shared_peers
 from probes.owners.processes import NOBODY, ProcessOwner, shared
 
 NETNS = "netns_name"
 NAMES = ("container", "unit", NETNS)
 """The columns, in the order of `ProcessOwner`."""
+OF_INTERFACE = ("container", NETNS)
+"""Those of a hook of interfaces; or the last alone."""
 
 
 class _OwnerPlaces(NamedTuple):
@@ -28,78 +33,100 @@ class _OwnerPlaces(NamedTuple):
 
     cgroup (a path, or an id), else pid: of container and unit. netns: the inode of a network
     namespace, unknown (None) for our own; where there is none, it is the process's, without a
-    process our own. number: how many columns come before the owner's.
+    process our own. interface: by number or name, in our own namespace. number: how many columns
+    come before the owner's. filled: which of `ProcessOwner` those are.
     """
 
     pid: int
     cgroup: int
     netns: int
+    interface: int
     number: int
-
-    @classmethod
-    def of(cls, names: Sequence[str]) -> _OwnerPlaces | None:
-        """Return those of columns with such names; None where they have no owner's."""
-        if not names or names[-1] != NETNS:
-            return None
-        told = names[: -len(NAMES)] if names[-len(NAMES) :] == NAMES else names[:-1]
-        cgroup = "cgroup" if "cgroup" in told else "cgroup_id"
-        pid, group, netns = (told.index(n) if n in told else -1 for n in ("pid", cgroup, "netns"))
-        return cls(pid, group, netns, len(told))
+    filled: tuple[int, ...]
 
     @property
     def of_our_own(self) -> bool:
         """Whether nothing tells the namespace: it is the one that we look from."""
-        return self.netns < 0 and self.pid < 0 and self.cgroup < 0
+        return self.netns < 0 and self.of_interface
 
     @property
-    def telling(self) -> tuple[int, int, int]:
-        return self[:3]
+    def of_interface(self) -> bool:
+        """Whether it is no process's."""
+        return self.pid < 0 and self.cgroup < 0
+
+    @property
+    def telling(self) -> tuple[int, int, int, int]:
+        return self[:4]
+
+
+@lru_cache(1 << 8)
+def _places_in(names: tuple[str, ...]) -> _OwnerPlaces | None:
+    """Return the places in columns with such names; None where they have no owner's."""
+    if names[-1:] != (NETNS,):
+        return None
+    own = next(o for o in (NAMES, OF_INTERFACE, (NETNS,)) if names[-len(o) :] == o)
+    told = names[: -len(own)]
+    telling = (
+        "pid",
+        "cgroup" if "cgroup" in told else "cgroup_id",
+        "netns",
+        "ifindex" if "ifindex" in told else "interface",
+    )
+    pid, cgroup, netns, interface = (told.index(n) if n in told else -1 for n in telling)
+    filled = tuple(map(NAMES.index, own))
+    return _OwnerPlaces(pid, cgroup, netns, interface, len(told), filled)
 
 
 def with_owners(hook: Hook, rows: Iterable[Row]) -> Iterable[Row]:
     """Return a hook's rows with these columns, its last ones, where it has them.
 
-    rows: with anything in their place, or without them. A hook of interfaces has `netns_name`
-    alone.
+    rows: with anything in their place, or without them.
     """
-    names = hook.places.names
-    told = _OwnerPlaces.of(names)
+    told = _places_in(hook.places.names)
     if told is None:
         return rows
     if isinstance(rows, ColumnRows):
         if not len(rows):
             return rows
         cells = rows.cells[: told.number]
-        made = _cells(told, cells, len(rows))[told.number - len(names) :]
-        return ColumnRows((*cells, *made))
-    return _filled(told, list(rows), len(names))
+        made = _cells(told, cells, len(rows))
+        return ColumnRows((*cells, *map(made.__getitem__, told.filled)))
+    return _filled(told, list(rows))
 
 
 def log_with_owners(hook: Hook, log: Sequence[Row]) -> tuple[Row, ...]:
     """Return a hook's log with the same columns."""
-    names = tuple([column.name for column in hook.log])
-    told = _OwnerPlaces.of(names)
-    return tuple(log if told is None or not log else _filled(told, log, len(names)))
+    if not log:
+        return ()
+    told = _places_in(tuple([column.name for column in hook.log]))
+    return tuple(log if told is None else _filled(told, log))
 
 
-def _filled(told: _OwnerPlaces, rows: Sequence[Row], width: int) -> list[Row]:
+def _filled(told: _OwnerPlaces, rows: Sequence[Row]) -> list[Row]:
     columns = ([row[at] for row in rows] if at >= 0 else [None] * len(rows) for at in told.telling)
-    owners = _owners(told, *columns)
-    first = told.number - width
-    return [(*row[: told.number], *o[first:]) for row, o in zip(rows, owners, strict=True)]
+    made = list(zip(*_owners(told, *columns), strict=True))
+    names = zip(*(made[n] for n in told.filled), strict=True) if made else ()
+    return [(*row[: told.number], *own) for row, own in zip(rows, names, strict=True)]
 
 
 def _owners(
-    told: _OwnerPlaces, pids: Sequence[Value], cgroups: Sequence[Value], inodes: Sequence[Value]
+    told: _OwnerPlaces,
+    pids: Sequence[Value],
+    cgroups: Sequence[Value],
+    inodes: Sequence[Value],
+    interfaces: Sequence[Value],
 ) -> Iterable[ProcessOwner]:
     """Return the owner of each row."""
+    if told.of_interface:
+        names = _namespaces(inodes), _containers(told, inodes if told.netns >= 0 else interfaces)
+        return [ProcessOwner(own, None, name) for name, own in zip(*names, strict=True)]
     owners = _of_processes(pids)
     if told.cgroup >= 0:
         of_cgroups = _of_cgroups(cgroups)
         _remember(pids, owners, of_cgroups)
         both = zip(of_cgroups, owners, strict=True)
         owners = [ProcessOwner(*map(_first, cgroup, process)) for cgroup, process in both]
-    if told.netns < 0 and not told.of_our_own:
+    if told.netns < 0:
         return owners
     return [o._replace(netns=name) for o, name in zip(owners, _namespaces(inodes), strict=True)]
 
@@ -133,6 +160,19 @@ def _namespaces(inodes: Sequence[Value]) -> list[str | None]:
     return shared.namespaces([inode if isinstance(inode, int) else own for inode in inodes])
 
 
+def _containers(told: _OwnerPlaces, telling: Sequence[Value]) -> list[str | None]:
+    """Return the containers whose network namespaces these are.
+
+    telling: what the hook has of them: inodes, or interfaces of ours. The latter's containers are
+    those at the other ends, else that which we look from.
+    """
+    own = _own_namespace()
+    if told.netns >= 0:
+        return shared.containers([inode if isinstance(inode, int) else own for inode in telling])
+    (ours,) = shared.containers([own])
+    return [end or ours for end in shared_peers.containers(telling)]
+
+
 def _cells(told: _OwnerPlaces, cells: Sequence[Cells], rows: int) -> list[Cells]:
     """Return the columns: each process, cgroup and namespace is looked up once."""
     texts = shared_texts()
@@ -150,6 +190,10 @@ def _cells(told: _OwnerPlaces, cells: Sequence[Cells], rows: int) -> list[Cells]
     if told.netns >= 0 or told.of_our_own:
         inodes, of = _distinct_at(told.netns, cells, rows)
         made[2] = texts.of(_namespaces(inodes))[of]
+    if told.of_interface and 0 in told.filled:
+        place = told.netns if told.netns >= 0 else told.interface
+        telling, of = _distinct_at(place, cells, rows)
+        made[0] = texts.of(_containers(told, telling))[of]
     return [texts.coded(numbers) for numbers in made]
 
 

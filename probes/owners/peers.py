@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from probes.kernel import net_namespaces, procfs, shared_namespaces
 from probes.kernel.netlink import nsid, route
 from probes.owners import state_files
 from probes.owners.processes import shared
+from probes.units import printable
 
 REST, UNKNOWN_REST = 5.0, 1.0
 """Seconds until they are looked for again, and while some are not known."""
@@ -25,12 +27,14 @@ class Peer(NamedTuple):
     """The other end. netns: the inode of its namespace; None: it is in this one, or not known.
 
     interface: its name, or "if5" where that namespace may not be entered. called: the namespace.
+    container: the container whose that is.
     """
 
     ifindex: int
     interface: str
     netns: int | None = None
     called: str | None = None
+    container: str | None = None
 
     def __str__(self) -> str:
         return f"{self.interface} in {self.called}" if self.called else self.interface
@@ -48,7 +52,7 @@ _NOT_SEEN: tuple[Mapping[int, str], float] = {}, 0.0
 
 
 class Peers:
-    """Other ends by ifindex."""
+    """Other ends by ifindex. Not thread-safe."""
 
     def __init__(self) -> None:
         self._there: frozenset[tuple[int, int, int | None]] = frozenset()
@@ -86,8 +90,8 @@ class Peers:
                 inode, pid, _ = elsewhere[link.link_netnsid]
                 names, _ = self._inside.get(inode, _NOT_SEEN)
                 name = state_files.named(names.get(link.link) or f"if{link.link}")
-                called = shared.namespace(inode, pid)
-                made[ifindex] = Peer(link.link, name, inode, called)
+                called, container = shared.namespace(inode, pid)
+                made[ifindex] = Peer(link.link, name, inode, called or None, container or None)
         return made
 
     def _by_number(self) -> dict[int, _Elsewhere]:
@@ -127,3 +131,56 @@ class Peers:
 
     def _again(self, inode: int) -> float:
         return self._inside.get(inode, _NOT_SEEN)[1]
+
+
+class SharedPeers:
+    """The `Peers` of the network namespace that is looked from, for all who ask. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._peers, self._netns, self._next = Peers(), 0, 0.0
+        self._told: Mapping[int, Peer] = {}
+        self._owners: dict[object, str] = {}
+
+    def of(self, links: Iterable[route.Interface]) -> Mapping[int, Peer]:
+        """Return the same as `Peers.of`."""
+        with self._lock:
+            return self._of(links, monotonic())
+
+    def containers(self, interfaces: Sequence[object]) -> list[str | None]:
+        """Return the container that the other end of each interface is in; None for another one.
+
+        interfaces: by their numbers or names. They are listed now and then, if nobody has told them
+        lately.
+        """
+        with self._lock:
+            now = monotonic()
+            if now >= self._next or self._netns != procfs.netns():
+                with suppress(OSError, ProbeError):  # as they were, then
+                    self._of(route.links(), now)
+                self._next = now + REST
+            return list(map(self._owners.get, interfaces))
+
+    def _of(self, links: Iterable[route.Interface], now: float) -> Mapping[int, Peer]:
+        if (netns := procfs.netns()) != self._netns:
+            self._peers, self._netns = Peers(), netns
+        self._next = now + REST
+        links = list(links)
+        known = self._peers.of(links)
+        if known is not self._told:
+            self._told, self._owners = known, _owners(known, links)
+        return known
+
+
+def _owners(known: Mapping[int, Peer], links: Iterable[route.Interface]) -> dict[object, str]:
+    """Return the containers of other ends, by numbers and names of the ends here."""
+    owners: dict[object, str] = {}
+    for link in links:
+        peer = known.get(link.ifindex)
+        if peer is not None and peer.container:
+            owners[link.ifindex] = owners[printable(link.name)] = peer.container
+    return owners
+
+
+shared_peers = SharedPeers()
+"""The other ends that all readers of this process share."""

@@ -16,6 +16,8 @@ from probes.owners.users import user
 
 SETTINGS = Path("/etc/containers/storage.conf")
 GRAPH_ROOT, RUN_ROOT = Path("/var/lib/containers/storage"), Path("/run/containers/storage")
+PODS = ("libpod_parent",)
+"""Above the cgroups of pods, which are called by their ids, and are no containers."""
 _DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
 _MOST_LISTS = 16
 

@@ -10,9 +10,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from probes.kernel import cgroups, net_namespaces
-from probes.owners import cgroup_path
+from probes.owners import cgroup_path, nspawn
 from probes.owners.lookups import AGAIN, Lookups
-from probes.owners.netns import NamespaceNames
+from probes.owners.netns import NamedNamespace, NamespaceNames
 from probes.owners.owner import NamedOwner, owner_of
 from probes.owners.pids_issued import PidsIssued
 
@@ -72,13 +72,19 @@ class ProcessOwners:
     def namespaces(self, inodes: Sequence[int]) -> list[str | None]:
         """Return the names of network namespaces, None of one that has none."""
         with self._lock:
-            names = {inode: self._namespaces.of(inode) or None for inode in set(inodes)}
+            names = {inode: self._namespaces.of(inode).name or None for inode in set(inodes)}
         return list(map(names.get, inodes))
 
-    def namespace(self, inode: int, member: int) -> str | None:
-        """Return the name of a network namespace. member: a process that is in it."""
+    def containers(self, inodes: Sequence[int]) -> list[str | None]:
+        """Return the containers (or pods) whose these network namespaces are; None of another."""
         with self._lock:
-            return self._namespaces.of(inode, member) or None
+            owners = {inode: self._namespaces.of(inode).container or None for inode in set(inodes)}
+        return list(map(owners.get, inodes))
+
+    def namespace(self, inode: int, member: int) -> NamedNamespace:
+        """Return what is known of a network namespace. member: a process that is in it."""
+        with self._lock:
+            return self._namespaces.of(inode, member)
 
     def namespaces_by_name(self, seconds: float) -> dict[str, int]:
         """Return a process of each network namespace by its name; see `NamespaceNames.all_of`."""
@@ -90,9 +96,10 @@ class ProcessOwners:
         if table is None:
             return None
         owner = self._of_cgroups(table)
+        container = owner.container or nspawn.machine_of(pid)
         inode = net_namespaces.of_process(pid)
-        namespace = self._namespaces.of(inode, pid) if inode else ""
-        return ProcessOwner(owner.container or None, owner.unit or None, namespace or None)
+        namespace = self._namespaces.of(inode, pid).name if inode else ""
+        return ProcessOwner(container or None, owner.unit or None, namespace or None)
 
     def _of_id(self, id: int) -> ProcessOwner | None:
         return self._of_path(self._paths.of(id)) if id > 0 else None
@@ -116,7 +123,9 @@ class ProcessOwners:
 
     def _container(self, pid: int) -> str:
         table = cgroup_path.of_process(pid)
-        return "" if table is None else self._of_cgroups(table).container
+        if table is None:
+            return ""
+        return self._of_cgroups(table).container or nspawn.machine_of(pid)
 
 
 shared = ProcessOwners()

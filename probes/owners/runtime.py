@@ -14,19 +14,21 @@ class Runtime(NamedTuple):
     """A kind of runtime.
 
     id_in: a container's id in a part of a cgroup's path and the part above; "" if it is none.
-    name_of: its name by id and the user who runs it (None: root); "" where it is not known. bare:
-    whether a part that is nothing but an id may be its container.
+    name_of: its name by id and the user who runs it (None: root); "" where it is not known.
+    in_path: whether the name is in the path alone, so that a container's root may make up any: such
+    a name counts outside of other containers only. Otherwise a part that is nothing but an id may
+    be its container.
     """
 
     name: str
     id_in: Callable[[str, str], str]
     name_of: Callable[[str, int | None], str]
-    bare: bool = True
+    in_path: bool = False
 
 
 def prefixed(*prefixes: str) -> Callable[[str, str], str]:
-    """Return an `id_in` for "PREFIX-ID" and "PREFIX-ID.scope"."""
-    pattern = re.compile(rf"(?:{'|'.join(prefixes)})-([0-9a-f]{{64}})(?:\.scope)?")
+    """Return an `id_in` for "PREFIX-ID" and "PREFIX-ID.scope"; "_" as Kata Containers does."""
+    pattern = re.compile(rf"(?:{'|'.join(prefixes)})[-_]([0-9a-f]{{64}})(?:\.scope)?")
 
     def id_in(part: str, _: str) -> str:
         found = pattern.fullmatch(part)

@@ -46,6 +46,7 @@ from probes.point import AttachType, ProgType
 from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import (
     CGROUP_ID,
+    CONTAINER,
     INDEX,
     MADE,
     NETNS,
@@ -103,6 +104,7 @@ from probes.units import Unit
 
 __all__ = [
     "CGROUP_ID",
+    "CONTAINER",
     "INDEX",
     "MADE",
     "NETNS",

@@ -167,6 +167,11 @@ NETNS = level(
     field=None, width=16, label=False,
 )  # fmt: skip
 """The last column of a hook of interfaces, which is filled like those of `owner`."""
+CONTAINER = level(
+    "container", "Container", "container that the interface, or a veth's other end, is in",
+    field=None, width=16, label=False,
+)  # fmt: skip
+"""The column before it, which is filled in the same way."""
 
 
 def cgroup() -> tuple[Column, ...]:

@@ -126,6 +126,35 @@ def containerd(folder: Path, name: str) -> Iterator[int]:
         _is_left(folder)
 
 
+@contextmanager
+def nspawn(folder: Path, *told: str) -> Iterator[int]:
+    """Run a machine that nothing registers; yield the number of the process in it."""
+    needs("systemd-nspawn")
+    system = root_file_system(folder)
+    (system / "usr").mkdir()
+    own = ("--quiet", "--register=no", "--keep-unit", "--as-pid2", "--private-network")
+    command = ("systemd-nspawn", *own, *told, "--directory", str(system), *_SLEEP)
+    with (folder / "log").open("wb") as log:
+        host = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield _sleeping_below(host, folder / "log")
+    finally:
+        host.terminate()
+        host.wait()
+        _is_left(folder)
+
+
+def _sleeping_below(host: subprocess.Popen[bytes], log: Path) -> int:
+    for _ in range(200):
+        for pid in procfs.pids():
+            if procfs.comm(pid) == "busybox" and host.pid in procfs.ancestors(pid):
+                return pid
+        if host.poll() is not None:
+            break
+        time.sleep(0.05)
+    pytest.fail(f"systemd-nspawn does not run: {log.read_text()}")
+
+
 def _is_left(folder: Path) -> None:
     """Wait until nothing is mounted below a folder, which is removed with all that is in it."""
     for _ in range(200):

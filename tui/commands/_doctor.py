@@ -17,6 +17,8 @@ from probes.errors import Gone, ProbeError
 from probes.kernel.netlink import route
 from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, TargetKind
+from probes.owners.enter_netns import looked_from
+from probes.source import Host
 from probes.units import printable
 from tui.output.document import dumps
 
@@ -76,6 +78,7 @@ def as_json(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
             "format": "ebpftop-doctor/1",
             "host": socket.gethostname(),
             "kernel": os.uname().release,
+            "netns": looked_from() or None,
             "facts": [
                 {"name": f.name, "value": f.value, "ok": f.ok, "remedy": f.remedy or None}
                 for f in facts
@@ -104,7 +107,7 @@ def as_json(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
 
 
 def as_text(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
-    lines = [f"{printable(socket.gethostname())}, Linux {os.uname().release}"]
+    lines = [f"{printable(_host())}, Linux {os.uname().release}"]
     for fact in facts:
         mark = " " if fact.ok else "!"
         lines.append(f"{mark} {fact.name}: {fact.value}")
@@ -113,6 +116,11 @@ def as_text(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
     for finding in findings:
         lines += ["", *_finding(finding)]
     return "\n".join(lines)
+
+
+def _host() -> str:
+    """Return the host's name, with the network namespace that was looked from."""
+    return Host(socket.gethostname(), os.uname().release, netns=looked_from()).title
 
 
 def _finding(finding: Diagnosis) -> Iterable[str]:

@@ -9,12 +9,12 @@ from tui.commands._run import UsageError
 
 
 def enter(arguments: argparse.Namespace, told: str) -> None:
-    """Enter it, before any thread or child is started. Raises UsageError, Denied."""
+    """Enter it, before any thread or child is started. Raises UsageError, Denied.
+
+    With `--remote` the namespace is one of the other host, and the ebpftop there enters it.
+    """
     if getattr(arguments, "remote", None):
-        raise UsageError(
-            "--netns is for this host; for another one: "
-            "--remote-command 'sudo ip netns exec NAME ebpftop'"
-        )
+        return
     from probes.owners.enter_netns import enter
 
     try:

@@ -149,15 +149,7 @@ def hooks_group(parser: argparse.ArgumentParser) -> ArgumentGroup:
 
 
 def watch_options(parser: argparse.ArgumentParser) -> None:
-    place = parser.add_argument_group("network namespace")
-    place.add_argument(
-        "--netns",
-        metavar="NAME|PID",
-        type=_netns,
-        help="look from inside this network namespace: its interfaces, sockets and packets; a name "
-        "of `ip netns`, a container's, or the id of a process in it. What processes do is that of "
-        "the whole host",
-    )
+    netns_option(parser)
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--observe-only", action="store_true", help="never attach anything in a data path"
@@ -172,6 +164,17 @@ def watch_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept --drop without a terminal even if your own connection, which rules would "
         "spare, is not found",
+    )
+
+
+def netns_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument_group("network namespace").add_argument(
+        "--netns",
+        metavar="NAME|PID",
+        type=_netns,
+        help="look from inside this network namespace: its interfaces, sockets and packets; a name "
+        "of `ip netns`, a container's, or the id of a process in it. What processes do is that of "
+        "the whole host",
     )
 
 

@@ -17,6 +17,7 @@ ABOUT = LADDER
 EXAMPLES = {
     "sudo ebpftop doctor": "every hook and rung, with the remedy for each refusal",
     "sudo ebpftop doctor --hook tcp-connect": "one hook",
+    "sudo ebpftop doctor --netns web --hook xdp@eth0": "what a container's interface allows",
     "sudo ebpftop doctor --programs xdp tc": "compare two program types",
 }
 STATUSES = PRINTED
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _options.color_option(parser)
     _options.bundle_option(parser)
+    _options.netns_option(parser)
     parser.add_argument(
         "--hook",
         metavar="HOOK[@TARGET]",

@@ -95,7 +95,8 @@ def _remote(arguments: argparse.Namespace) -> int:
     from tui.commands import _offering
 
     try:
-        ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
+        command, netns = arguments.remote_command, arguments.netns
+        ways = [by_ssh(to, command, netns=netns) for to in dict.fromkeys(arguments.remote)]
     except ProbeError as wrong:
         raise UsageError(wrong.why) from None
     settled = in_force.load()

@@ -8,6 +8,7 @@ import os
 import stat
 
 from probes.drop_rule import RuleError
+from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._run import DONE, UsageError, say, until_signal, version
 from tui.session import own_usage
@@ -21,6 +22,7 @@ STATUSES = WATCHED
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo", action="store_true", help="the demo's numbers, for tests")
+    _options.netns_option(parser)
 
 
 def _talks(fd: int) -> bool:

@@ -14,13 +14,24 @@ from tui.table.filters import parse
 def begin_within(
     scope: Scope, place: Place, parts: Parts, fields: Mapping[str, Sequence[Field]]
 ) -> None:
-    """Filter every pane that can tell, and begin with the first of them."""
-    for pane in reversed(place.panes):
+    """Filter every pane that can tell, and begin with the first of them.
+
+    That is one of what processes do, unless an interface or a network namespace is asked for.
+    """
+    within = []
+    for pane in place.panes:
         place.untold[pane.name] = _untold(scope, fields[pane.name])
         if text := _filter(scope, fields[pane.name]):
             place.filters[pane.name] = text
             parts.table_of(pane).filter(parse(text, fields[pane.name]))
-            place.go(pane)
+            within.append(pane)
+    if within:
+        wanted = "interface" if scope.interface or scope.netns else "pid"
+        place.go(next((p for p in within if _has(wanted, fields[p.name])), within[0]))
+
+
+def _has(name: str, fields: Sequence[Field]) -> bool:
+    return name in [field.name for field in fields]
 
 
 def _untold(scope: Scope, fields: Sequence[Field]) -> str:

@@ -83,6 +83,8 @@ def figure_lines(
     """Draw a figure of a record in so many lines: its title, then the graph."""
     key = pane.figure_key(record)
     since = [began(view, f, key) for f in (figure, *pane.figures) if f.rule is not None]
+    if pane.figure_of is not None:
+        figure, key = pane.figure_of(figure, record)
     subject = Subject(figure, key, record.name, record.mark, next(filter(None, since), None))
     drawn = graph_lines(view, subject, width - 1, height)
     return [Line(((" ", ""), *text.spans)) for text in drawn]

@@ -51,8 +51,9 @@ class Pane:
     hooks: those whose ticks change it. fields: its columns, from the catalogue. records: its rows.
     trouble: the worst thing in it now, or None. detail: the lines of a record's detail, for a
     width. figures: numbers kept of each row and drawn as graphs, the first in the pane itself;
-    figure_key: a record's key in them. below: more lines under the table if there is space, with
-    their heading, "": none. hook_of: the hook that attaching and detaching on a record affect.
+    figure_key: a record's key in them. figure_of: what is drawn in place of one for a record that
+    another hook tells of, and its key there. below: more lines under the table if there is space,
+    with their heading, "": none. hook_of: the hook that attaching and detaching on a record affect.
     while_open: what to attach while its detail is open. reverse: sorted in descending order at
     first. few: rows are few, so the graphs get the space.
 
@@ -85,6 +86,7 @@ class Pane:
     detail: Callable[[View, TableRow, int], list[Line]]
     figures: tuple[Figure, ...] = ()
     figure_key: Callable[[TableRow], Hashable] = lambda record: record.key
+    figure_of: Callable[[Figure, TableRow], tuple[Figure, Hashable]] | None = None
     below: Callable[[View, int, int], list[Line]] | None = None
     below_title: str = ""
     hook_of: Callable[[TableRow], HookId | None] | None = None

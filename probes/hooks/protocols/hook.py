@@ -12,6 +12,7 @@ from time import monotonic
 from probes.kernel.procfs import protocol_counters
 from probes.model import Flat
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Hook,
     Opening,
@@ -157,6 +158,7 @@ HOOK = Hook(
         ),
         packet_count("looked_at", "Looked at", "packets examined"),
         level("factor", "1 of", "one of this many packets is examined now", Unit.COUNT),
+        CONTAINER,
         NETNS,
     ),
     ladder=(

@@ -8,8 +8,10 @@ connections that were open before are left alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from probes.toolkit import (
+    CGROUP_ID,
     UNCOUNTED,
     AttachType,
     CgroupLink,
@@ -21,6 +23,8 @@ from probes.toolkit import (
     Rung,
     SkMsgAttach,
     SkMsgLink,
+    Unit,
+    Value,
     address,
     by_columns,
     byte_count,
@@ -29,6 +33,8 @@ from probes.toolkit import (
     counter,
     everything,
     key,
+    level,
+    owner,
     port_key,
     sockets_c,
 )
@@ -85,6 +91,10 @@ def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
     )
 
 
+def _known(pid: Any) -> Value:
+    return pid or None
+
+
 HOOK = Hook(
     name="sk-msg",
     title="Messages",
@@ -96,6 +106,12 @@ HOOK = Hook(
         port_key("rport", "RPort", "its port"),
         counter("messages", "Messages", "messages sent"),
         byte_count("bytes", "Bytes", "payload of these messages"),
+        level(
+            "pid", "Pid", "process that sent last; not known inside a PID namespace", Unit.NUMBER,
+            decode=_known, width=7,
+        ),
+        CGROUP_ID,
+        *owner("the process that sent last"),
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
@@ -105,4 +121,4 @@ HOOK = Hook(
     risk="messages of new connections take another path through the kernel",
     order=120,
     on_demand=True,
-)
+)  # fmt: skip

@@ -25,6 +25,13 @@ int established(struct bpf_sock_ops *ctx) {
     return 1;
 }
 
+/* Inside a PID namespace processes have other numbers, which this program cannot ask for. */
+#ifdef IN_PIDNS
+#define SENDER 0
+#else
+#define SENDER (bpf_get_current_pid_tgid() >> 32)
+#endif
+
 int message(struct sk_msg_md *ctx) {
     struct pair pair = {};
     struct slot none = {}, *slot, *all = sum_of_all();
@@ -33,5 +40,9 @@ int message(struct sk_msg_md *ctx) {
     slot = rows.lookup_or_try_init(&pair, &none);
     TALLY(slot, all, messages, 1);
     TALLY(slot, all, bytes, size);
+    if (slot) {
+        slot->pid = SENDER;
+        slot->cgroup = bpf_get_current_cgroup_id();
+    }
     return SK_PASS;
 }

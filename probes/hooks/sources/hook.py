@@ -14,6 +14,7 @@ from probes.hooks.sources.senders import protocol_of, sender, sender_cells
 from probes.model import Flat
 from probes.point import Point
 from probes.toolkit import (
+    CONTAINER,
     NETNS,
     Clsact,
     Hook,
@@ -115,6 +116,7 @@ def _row(interface: str, entry: Flat) -> Row:
         octets,
         fragments,
         None,
+        None,
     )
 
 
@@ -166,6 +168,7 @@ HOOK = Hook(
             "Fragments",
             "packets that are fragments; only the first fragment has a port",
         ),
+        CONTAINER,
         NETNS,
     ),
     ladder=(

@@ -41,6 +41,7 @@ def sender_cells(interface: str, entries: Fields) -> Sequence[Cells]:
         NumberCells(ports, entries["ported"] != 0),
         *(NumberCells(entries[name]) for name in ("packets", "bytes", "fragments")),
         nothing(len(entries)),
+        nothing(len(entries)),
     )
 
 

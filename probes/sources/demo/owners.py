@@ -35,7 +35,11 @@ def peer_of(interface: str) -> dict[str, Value]:
 def with_owner(names: tuple[str, ...], values: dict[str, Value]) -> dict[str, Value]:
     """Return a row's values with the columns of its owner, where the hook has them."""
     if names[-len(NAMES) :] != NAMES:
-        return {**values, NETNS: "host"} if names[-1:] == (NETNS,) else values
+        own = {
+            "container": _PEERS.get(str(values.get("interface")), (None, None))[0],
+            NETNS: "host",
+        }
+        return {**values, **own} if names[-1:] == (NETNS,) else values
     comm = str(values.get("comm"))
     owner = _CONTAINERS.get(comm), _UNITS.get(comm), "host"
     return {"cgroup_id": None, **values, **dict(zip(NAMES, owner, strict=True))}

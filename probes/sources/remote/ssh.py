@@ -7,6 +7,7 @@ as they are set there. Nothing here changes what it trusts.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,11 +46,17 @@ class SshCommand:
 
 
 def by_ssh(
-    destination: str, command: str = COMMAND, options: Sequence[str] = (), ssh: str = "ssh"
+    destination: str,
+    command: str = COMMAND,
+    options: Sequence[str] = (),
+    ssh: str = "ssh",
+    *,
+    netns: str | None = None,
 ) -> SshCommand:
     """Return the way to a host. command: the ebpftop there, for the shell there: 'sudo ebpftop'.
 
-    options: further ones of ssh. Raises ProbeError for what is no destination.
+    options: further ones of ssh. netns: the network namespace there that it looks from, by name or
+    process. Raises ProbeError for what is no destination.
     """
     if not destination or destination.startswith("-") or re.search(r"[\s\0-\x1f\x7f]", destination):
         raise ProbeError(
@@ -60,7 +67,8 @@ def by_ssh(
         raise ProbeError("--remote-command must be one command, such as 'sudo ebpftop'")
     if shutil.which(ssh) is None:
         raise Unsupported(f"there is no {ssh} here", remedy="Install the OpenSSH client.")
-    end = ("--", destination, f"{command} serve")
+    within = "" if netns is None else f" --netns={shlex.quote(netns)}"
+    end = ("--", destination, f"{command} serve{within}")
     # While the screen is there nobody can be asked: not on the terminal, not in a window.
     alone = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS}")
     again = (ssh, *_QUIET, *alone, *options, *end)
@@ -80,6 +88,10 @@ def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:
     if "invalid choice: 'serve'" in everything:
         return Unsupported(
             f"the ebpftop on {name} is too old for --remote", remedy="Update it there."
+        )
+    if "does not take --netns" in everything:
+        return Unsupported(
+            f"the ebpftop on {name} is too old for --netns with --remote", remedy="Update it there."
         )
     if status == 127 or (re.search(r"(not found|No such file)", everything) and status == 1):
         return Unsupported(

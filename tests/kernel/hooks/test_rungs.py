@@ -26,6 +26,7 @@ from probes.hooks import catalogue
 from probes.hooks.protocols import hook as protocols
 from probes.hooks.tcp_rtt import open_sockets
 from probes.kernel import bpf, cgroups
+from probes.kernel.procfs import pid_namespace
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, Rung, State
 from tests.support import frames
@@ -851,6 +852,7 @@ def test_messages_between_local_sockets(
     assert (back["laddr"], back["lport"], back["raddr"]) == (host, port, host)
     assert (there["messages"], there["bytes"]) == (20, octets)
     assert back["bytes"] == octets
+    assert there["pid"] == (os.getpid() if pid_namespace() is None else None)
     record_property("count", 20)
 
 

@@ -100,6 +100,18 @@ def test_from_the_host_it_is_the_host_s() -> None:
         assert "inside7" not in {row["interface"] for row in seen["hooks"][0]["rows"]}
 
 
+def test_the_doctor_looks_from_inside() -> None:
+    """A hook's target is an interface there; here it has none of that name."""
+    asked = ("doctor", "--json", "--hook", "tc-ingress@inside7")
+    done = ebpftop(*asked, "--netns", NAME)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["netns"], said["hooks"][0]["target"]) == (NAME, "inside7")
+    assert said["hooks"][0]["predicted"]
+    outside = ebpftop(*asked)
+    assert outside.stderr == "ebpftop: there is no interface inside7.\n"
+
+
 def test_an_interface_is_looked_for_inside() -> None:
     words = ("once", "--hook", "interfaces", "-i", "inside7", "--json")
     seen = _seen(*words, "--netns", NAME)
@@ -115,9 +127,10 @@ def test_an_interface_is_looked_for_inside() -> None:
         (("once", "--netns", ""), "argument --netns: give the name of a network namespace", 2),
         (("demo", "--netns", NAME), "`demo` does not take --netns", 2),
         (("replay", "x.rec", "--netns", NAME), "`replay` does not take --netns", 2),
-        (("--remote", "web1", "--netns", NAME), "--netns is for this host", 2),
+        (("doctor", "--netns", f"{NAME}x"), f"there is no network namespace '{NAME}x'; similar", 2),
+        (("serve", "--netns", f"{NAME}x"), f"there is no network namespace '{NAME}x'; similar", 2),
     ],
-    ids=["no name", "no process", "a path", "nothing", "demo", "replay", "remote"],
+    ids=["no name", "no process", "a path", "nothing", "demo", "replay", "doctor", "serve"],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_a_sentence(
     words: tuple[str, ...], said: str, status: int

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
+from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.owners import containerd, docker, owner_columns
 from probes.owners.owner_columns import NAMES, log_with_owners, with_owners
@@ -51,6 +52,22 @@ def test_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with containers.containerd(tmp_path, "ebpftop-cache") as pid:
         assert _owner(pid) == ("ebpftop-cache", None, "ebpftop-cache")
         assert containers.ctr_names(tmp_path) == {pid: "ebpftop-cache"}
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [(("--machine=ebpftop-db",), "ebpftop-db"), ((), "fs")],
+    ids=["told", "folder"],
+)
+def test_a_machine_that_nothing_registers(tmp_path: Path, told: tuple[str, ...], name: str) -> None:
+    """It is called as systemd-nspawn(1) does: by its option, or by its folder."""
+    owners = ProcessOwners()
+    with containers.nspawn(tmp_path, *told) as pid:
+        inode = of_process(pid)
+        assert owners.of_all([pid])[0][0::2] == (name, name)
+        assert owners.containers([inode]) == [name]
+        assert _owner(procfs.parent(procfs.parent(pid)))[0] is None, "its host is not in it"
+    assert owners.namespaces([inode]) == [name]
 
 
 def test_a_namespace_that_has_a_name_is_called_by_it() -> None:

@@ -23,6 +23,7 @@ import pytest
 
 from probes.custom import spec
 from probes.drop_rule import parse
+from probes.errors import ProbeError
 from probes.model import HookId, State
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import by_ssh
@@ -67,8 +68,9 @@ def _pair(one: str, other: str, where: str) -> None:
 
 
 @asynccontextmanager
-async def _remote(there: Sshd) -> AsyncIterator[Remote]:
-    remote = Remote(by_ssh("there", EBPFTOP, there.options), interval=0.2, pauses=(0.1,))
+async def _remote(there: Sshd, netns: str | None = None) -> AsyncIterator[Remote]:
+    way = by_ssh("there", EBPFTOP, there.options, netns=netns)
+    remote = Remote(way, interval=0.2, pauses=(0.1,))
     try:
         async with asyncio.timeout(PATIENCE):
             await remote.connect()
@@ -102,6 +104,31 @@ async def test_packets_are_counted_there_exactly_and_shown_here(there: Sshd) -> 
         assert before[0]
     assert left_of(*before) == (set(), set())
     assert not there.descendants("tui.cli")
+
+
+async def test_it_looks_from_inside_a_namespace_there(there: Sshd) -> None:
+    name = f"ebpftop-inside-{os.getpid()}"
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", name, "link", "add", "inside7", "type", "veth", "peer", "name", "inside8")
+        async with _remote(there, netns=name) as remote:
+            assert f"(netns {name})" in remote.host.title
+            place = remote.catalogue["interfaces"].places.names.index("interface")
+            async for samples in remote.samples("interfaces"):
+                if seen := {row[place] for sample in samples for row in sample.rows.values()}:
+                    break
+    finally:
+        run("ip", "netns", "del", name)
+    assert seen == {"lo", "inside7", "inside8"}
+
+
+@pytest.mark.parametrize("name", ["no such", "-x", "$(touch /tmp/x)", "'"])
+async def test_a_namespace_that_is_not_there_is_refused_in_a_sentence(
+    there: Sshd, name: str
+) -> None:
+    with pytest.raises(ProbeError, match="there: there is no network namespace"):
+        async with _remote(there, netns=name):
+            pass
 
 
 async def test_a_data_path_hook_is_attached_there_and_gone_when_this_side_is_killed(

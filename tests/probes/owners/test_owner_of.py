@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from probes.owners import cgroup_path, containerd, crio, docker, podman, state, state_files, users
+from probes.owners import (
+    cgroup_path,
+    containerd,
+    crio,
+    docker,
+    machines,
+    podman,
+    state,
+    state_files,
+    users,
+)
 from probes.owners.owner import NamedOwner, owner_of
 
 ID, OTHER = "4f1d" * 16, "0a9b" * 16
@@ -24,6 +34,8 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No state but the test's own."""
     monkeypatch.setattr(docker, "ROOT", tmp_path / "docker")
     monkeypatch.setattr(docker, "SETTINGS", tmp_path / "daemon.json")
+    monkeypatch.setattr(docker, "SNAP", tmp_path / "snap")
+    monkeypatch.setattr(machines, "MACHINES", tmp_path / "machines")
     monkeypatch.setattr(podman, "SETTINGS", tmp_path / "storage.conf")
     monkeypatch.setattr(podman, "GRAPH_ROOT", tmp_path / "graph")
     monkeypatch.setattr(podman, "RUN_ROOT", tmp_path / "run")
@@ -80,6 +92,14 @@ def test_docker_s_other_folder(tmp_path: Path) -> None:
     assert _of(f"0::/docker/{ID}").container == "db"
 
 
+def test_docker_with_other_users_numbers_and_as_a_snap(tmp_path: Path) -> None:
+    """userns-remap has a folder for them below the daemon's."""
+    _write(tmp_path / "docker/165536.165536/containers" / ID / "config.v2.json", {"Name": "/web"})
+    _write(tmp_path / "snap/containers" / OTHER / "config.v2.json", {"Name": "/db"})
+    assert _of(f"0::/system.slice/docker-{ID}.scope").container == "web"
+    assert _of(f"0::/docker/{OTHER}").container == "db"
+
+
 def test_a_name_that_may_not_be_read_is_the_id_that_its_tool_shows() -> None:
     assert _of(f"0::/docker/{ID}") == NamedOwner(ID[:12], "", sure=False)
 
@@ -132,6 +152,51 @@ def test_a_pod_of_cri_o(tmp_path: Path) -> None:
     assert _of(f"0::/{_POD}/crio-{ID}.scope").container == "shop/cart-7d9f/app"
 
 
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        ({"ContainerType": "sandbox", "Name": "k8s_cart_shop_0f1e_0"}, "shop/cart"),
+        ({"ContainerType": "container", "Name": "k8s_app_cart_shop_0f1e_0"}, "shop/cart/app"),
+        ({"ContainerType": "container", "Name": "app"}, ID[:12]),
+        ({}, ID[:12]),
+    ],
+)
+def test_a_pod_that_no_kubelet_made(tmp_path: Path, made: dict[str, str], name: str) -> None:
+    """Of crictl: without labels."""
+    config = tmp_path / "run/overlay-containers" / ID / "userdata/config.json"
+    _write(config, {"annotations": {f"io.kubernetes.cri-o.{n}": v for n, v in made.items()}})
+    assert _of(f"0::/kubepods.slice/crio-{ID}.scope").container == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/{_POD}/cri-containerd-{ID}.scope", f"/kubepods/pod1/kata_{ID}", f"/kata_overhead/{ID}"],
+)
+def test_kata_containers(tmp_path: Path, path: str) -> None:
+    """The virtual machine has the sandbox's cgroup, or one that is named after it."""
+    _bundle(tmp_path / "tasks/k8s.io" / ID, io__kubernetes__cri__container_type="sandbox", **_CRI)
+    assert _of(f"0::{path}").container == "shop/cart-7d9f"
+
+
+def test_the_monitor_of_a_container_is_not_in_it(tmp_path: Path) -> None:
+    _write(tmp_path / "graph/overlay-containers/containers.json", [{"id": ID, "names": ["web"]}])
+    for path in (
+        f"/machine.slice/libpod-conmon-{ID}.scope",
+        f"/{_POD}/crio-conmon-{ID}.scope",
+        "/lxc.monitor.mail",
+    ):
+        assert _of(f"0::{path}").container == ""
+
+
+def test_a_step_of_a_build() -> None:
+    """It has an id and no name."""
+    step = "k3x0u7q2m1vwz9y8abcd12345"
+    for path in ("buildkit/", "docker/buildkit/", "system.slice/docker-"):
+        end = ".scope" if path.endswith("-") else ""
+        assert _of(f"0::/{path}{step}{end}").container == f"build step {step[:12]}"
+    assert _of(f"0::/docker/{step}").container == ""
+
+
 def test_a_pod_of_docker(tmp_path: Path) -> None:
     labels = {"pod.namespace": "shop", "pod.name": "cart", "container.name": "app"}
     _docker(tmp_path, **{f"io.kubernetes.{name}": value for name, value in labels.items()})
@@ -144,6 +209,25 @@ def test_ctr_and_nerdctl(tmp_path: Path) -> None:
     _write(tmp_path / "tasks/default" / ID / "config.json", {"annotations": {"nerdctl/name": "x"}})
     assert _of(f"0::/system.slice/nerdctl-{ID}.scope").container == "x"
     assert _of("0::/default/other") == NamedOwner()
+    assert _of(f"0::/default/{ID}").container == "x"
+
+
+def test_a_container_of_docker_is_called_as_docker_does(tmp_path: Path) -> None:
+    """Its containerd knows it, too, in the namespace moby, without a name."""
+    _bundle(tmp_path / "tasks/moby" / ID)
+    _docker(tmp_path)
+    assert _of(f"0::/system.slice/docker-{ID}.scope").container == "web"
+
+
+def test_a_pod_of_podman_is_no_container(tmp_path: Path) -> None:
+    """Its cgroup is called by its id, above those of its containers."""
+    path = f"0::/libpod_parent/{OTHER}/libpod-{ID}"
+    assert _of(path).container == ID[:12]
+    _write(tmp_path / "graph/overlay-containers/containers.json", [{"id": ID, "names": ["web"]}])
+    assert _of(path).container == "web"
+    assert _of(f"0::/machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope") == (
+        NamedOwner("web")
+    )
 
 
 def test_podman(tmp_path: Path) -> None:
@@ -185,6 +269,8 @@ def test_a_user_s_own_containers_are_those_of_the_home_and_no_others(tmp_path: P
         ("0::/user.slice/user-1000.slice/session-3.scope", "session-3.scope (alice)"),
         ("0::/user.slice/user-7.slice/session-4.scope", "session-4.scope (7)"),
         (f"0::/{_USERS}/app.slice/editor.service", "editor.service (alice)"),
+        ("0::/system.slice/run-u12.scope", "run-u12.scope"),
+        (f"0::/{_USERS}/app.slice/run-r5.scope", "run-r5.scope (alice)"),
         ("0::/init.scope", "init.scope"),
         ("0::/system.slice", ""),
         ("0::/", ""),
@@ -203,7 +289,31 @@ def test_machines() -> None:
     assert _of("0::/machine.slice/systemd-nspawn@db.service/payload").container == "db"
     assert _of("0::/lxc.payload.mail/init.scope").container == "mail"
     assert _of("0::/lxc/mail").container == "mail"
+    assert _of(r"0::/machine.slice/machine-caf\xc3\xa9.scope").container == "café"
+    assert _of("0::/machine.slice/web.scope/payload").container == "web", "not registered"
     assert _of("0::/system.slice/machine-web.scope").container == ""
+
+
+def test_a_machine_in_a_unit_of_another_name_is_what_machined_says(tmp_path: Path) -> None:
+    """/run/systemd/machines/NAME, as systemd writes it."""
+    folder = tmp_path / "machines"
+    folder.mkdir()
+    unit = r"my\x2dmachine.service"
+    said = "# This is private data. Do not parse.\nNAME={}\nSCOPE={}\nSERVICE=systemd-nspawn\n"
+    (folder / "web").write_text(said.format("web", unit.replace("\\", "\\" * 2)))
+    (folder / f"unit:{unit}").symlink_to("web")
+    assert _of(f"0::/system.slice/{unit}/payload") == NamedOwner("web")
+    assert _of("0::/system.slice/other.service").container == ""
+    (folder / "db").write_text(said.format("db", "other.service"))
+    assert _of("0::/system.slice/other.service").container == "db"
+
+
+def test_a_name_that_a_container_s_root_made_up_is_not_told(tmp_path: Path) -> None:
+    """Whoever may make cgroups in a container can call them like another machine."""
+    _docker(tmp_path)
+    for below in ("machine.slice/machine-bank.scope", "lxc.payload.bank", "lxc/bank"):
+        assert _of(f"0::/docker/{ID}/{below}").container == "web"
+    assert _of("0::/lxc.payload.mail/machine.slice/machine-bank.scope").container == "mail"
 
 
 HOSTILE = ("/\x1b[2J\t\n", "x" * 5000, 7, None, {"a": 1}, "\udcff")

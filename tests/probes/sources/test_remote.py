@@ -656,6 +656,8 @@ def test_the_command_line_trusts_nothing_that_the_user_does_not() -> None:
     assert "BatchMode=yes" in way.again
     assert "BatchMode=yes" not in way.first
     assert by_ssh("ssh://ops@web1:2222").name == "web1:2222"
+    assert by_ssh("web1", netns="blue").first[-1] == "ebpftop serve --netns=blue"
+    assert by_ssh("web1", netns="a b;").first[-1] == "ebpftop serve --netns='a b;'"
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ def _situations(*names: str) -> tuple[str, ...]:
 
 
 _OLDEST = ("no-BTF-no-headers", "no-tracefs", "no-raw-tracepoints-some-hooks")
-_LADDERS = ("rungs.py", "rungs_agree.py")
+_LADDERS = ("rungs.py", "rungs_agree.py", "cgroup_versions.py")
 _OTHERS = ("custom.py", "seeds.py", "foreign.py", "compile.py")
 _NEWEST = ("programs.py", "foreign_programs.py", "drop_reasons.py", "droprules/carried.py")
 _LOCKED = (

@@ -98,7 +98,7 @@ def test_nothing_asked_is_everything() -> None:
         (
             Scope(container="web"),
             "connects",
-            dict.fromkeys(("connects", "rtt", "own"), "container:web"),
+            dict.fromkeys(("interfaces", "connects", "rtt", "own"), "container:web"),
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_an_owner_is_known_by_the_part_that_people_use(
 def test_each_hook_with_an_owner_is_asked_for_it() -> None:
     for scope in (Scope(container="web"), Scope(unit="ssh"), Scope(netns="blue")):
         assert scope.tells(catalogue()["tcp-rtt"])
-        assert scope.tells(catalogue()["qdiscs"]) is (scope.netns is not None)
+        assert scope.tells(catalogue()["qdiscs"]) is (scope.unit is None)
         assert not scope.tells(catalogue()["syscalls"])
     assert Scope("eth0", unit="ssh").tells(catalogue()["qdiscs"])
 

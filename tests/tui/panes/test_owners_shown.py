@@ -149,7 +149,7 @@ def test_the_interfaces_of_other_namespaces_follow_this_one_s_with_their_numbers
     here = {"interface": "veth1", "ifindex": 3, "kind": "veth", "state": "up", "mtu": 1500}
     _count(view, "interfaces", {**here, "xdp_mode": "none", "netns_name": "host"})
     eth0 = {"interface": "eth0", "kind": "veth", "state": "up", "mtu": 1500}
-    web = {**eth0, "netns": NETNS, "ifindex": 5, "netns_name": "web"}
+    web = {**eth0, "netns": NETNS, "ifindex": 5, "netns_name": "web", "container": "web"}
     db = {**eth0, "netns": NETNS + 1, "ifindex": 2, "netns_name": "db"}
     lo = {**db, "interface": "lo", "kind": "loopback", "ifindex": 1}
     _count(view, "namespace-interfaces", web, db, lo)
@@ -166,4 +166,38 @@ def test_the_interfaces_of_other_namespaces_follow_this_one_s_with_their_numbers
     keep = parse("netns:web", pane.fields(catalogue()))
     assert keep is not None
     assert [r.values["interface"] for r in records if keep(r)] == ["eth0 (netns web)"]
+    keep = parse("container:web", pane.fields(catalogue()))
+    assert keep is not None
+    assert [r.values["interface"] for r in records if keep(r)] == ["eth0 (netns web)"]
     assert "in another network namespace\n" in _detail("interfaces", view, records[1])
+
+
+def test_a_container_s_interfaces_are_both_ends_of_its_veth() -> None:
+    pane = all_panes()["interfaces"]
+    veth = {"ifindex": 3, "kind": "veth", "state": "up", "mtu": 1500, "xdp_mode": "none"}
+    rows = [
+        {**veth, "interface": "veth1", "container": "web"},
+        {**veth, "ifindex": 4, "interface": "veth2", "container": "db"},
+    ]
+    view = _view("interfaces", *rows)
+    there = {"interface": "eth0", "kind": "veth", "netns": NETNS, "ifindex": 5}
+    _count(view, "namespace-interfaces", {**there, "netns_name": "web", "container": "web"})
+    keep = parse("container:web", pane.fields(catalogue()))
+    assert keep is not None
+    shown = [record.values["interface"] for record in pane.records(view) if keep(record)]
+    assert shown == ["veth1", "eth0 (netns web)"]
+
+
+@pytest.mark.parametrize("figure", ["interface-rx", "interface-tx"])
+def test_an_interface_of_another_namespace_has_graphs(figure: str) -> None:
+    """From its own hook, whose keys are another's."""
+    pane = all_panes()["interfaces"]
+    there = {"interface": "eth0", "kind": "veth", "netns": NETNS, "ifindex": 5}
+    view = _view("namespace-interfaces", {**there, "netns_name": "web"})
+    (record,) = pane.records(view)
+    (own,) = (f for f in pane.figures if f.name == figure)
+    assert pane.figure_of is not None
+    drawn, key = pane.figure_of(own, record)
+    assert view.curve(drawn, key, 120.0, 40).now == 1000
+    here = TableRow(3, "veth1", {"kind": "veth"})
+    assert pane.figure_of(own, here) == (own, "veth1")

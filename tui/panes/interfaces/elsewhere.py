@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
+from probes.analysis.by_row import ByRow
 from probes.analysis.droppers import ELSEWHERE, Droppers
+from probes.analysis.history import Figure
 from probes.analysis.netns_names import named
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Value
+from probes.units import Unit
+from tui.panes.interfaces.figures import RECEIVED, SENT
 from tui.session.view import View
 from tui.table.fields import Field, TableRow
 
 HOOK = "namespace-interfaces"
 _LOOPBACK = "loopback"
+_NAME = re.compile(r"if(\d+) \(netns (\d+)\)")
+
+
+def _bytes(figure: Figure, column: str) -> Figure:
+    return Figure(f"{figure.name}-there", figure.title, Unit.BYTES, HOOK, ByRow(column, rate=True))
+
+
+FIGURES = {
+    RECEIVED.name: _bytes(RECEIVED, "rx_bytes"),
+    SENT.name: _bytes(SENT, "tx_bytes"),
+}
+"""The figures of these interfaces by those of this namespace's; their keys are the rows'."""
 
 
 def wanted(view: View) -> list[HookId]:
@@ -42,6 +59,14 @@ def called(row: SnapshotRow) -> str:
     """Return "eth0 (netns web)"."""
     name = row.stored["netns_name"]
     return f"{row.stored['interface']} ({named(str(name or row.stored['netns']))})"
+
+
+def drawn(figure: Figure, record: TableRow) -> tuple[Figure, Hashable]:
+    """Return the figure to draw in place of one of this namespace's interfaces, and its key."""
+    there, name = FIGURES.get(figure.name), _NAME.fullmatch(record.name)
+    if there is None or name is None or record.values["kind"] != ELSEWHERE:
+        return figure, record.name
+    return there, (int(name[2]), int(name[1]))
 
 
 def _by_name(view: View) -> Mapping[str, SnapshotRow]:

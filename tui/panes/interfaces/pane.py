@@ -21,8 +21,9 @@ from probes.columns.lexicon import Lexicon, Part
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.belonging import belongs
+from tui.panes.interfaces.elsewhere import FIGURES as FIGURES_ELSEWHERE
 from tui.panes.interfaces.elsewhere import HOOK as ELSEWHERE_HOOK
-from tui.panes.interfaces.elsewhere import HereFirst, elsewhere, known, wanted
+from tui.panes.interfaces.elsewhere import HereFirst, drawn, elsewhere, known, wanted
 from tui.panes.interfaces.elsewhere import called as called_there
 from tui.panes.interfaces.figures import (
     COUNTERS,
@@ -391,6 +392,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
         of(hook, "state", width=8, rank=7),
+        replace(of(hook, "container"), width=0, rank=9),
         of(hook, "netns_name", width=12, rank=8, grow=24),
         )  # fmt: skip
 
@@ -416,7 +418,8 @@ PANE = Pane(
         SENT,
     ),
     figure_key=lambda record: record.name,
-    kept=(TC, LINK, PACKETS_IN, MISSED, *STAGES),
+    figure_of=drawn,
+    kept=(TC, LINK, PACKETS_IN, MISSED, *STAGES, *FIGURES_ELSEWHERE.values()),
     busiest=_busiest,
     needs=("drops", "xdp-programs"),
     wants=wanted,
