@@ -21,7 +21,7 @@ MATRIX_READY := .venv/.ready-matrix
 RUN_INSTALLED := .venv/.packages-$(UID)
 
 # An environment of another Python (the distribution was upgraded) or place (the clone was moved)
-# is made anew.
+# is made again.
 PYTHON_NOW := $(notdir $(realpath .venv/bin/python))
 ifneq ($(wildcard .venv/.made-for),)
 ifneq ($(file <.venv/.made-for),$(CURDIR) $(PYTHON_NOW))

@@ -13,7 +13,7 @@ false alarms a minute; the first marked row.
 noise beside it; --memory: as the program's; --small: on a terminal of 80x24, cold, until one row
 says who, what, where, which share and since when, from the first screen on. What was measured of
 this very tree is kept under ~/.cache/ebpftop-incidents and is not played again, so an ended run is
-resumed; --again: begin anew.
+resumed; --again: start over.
 Rows that name a process or a namespace of other users of the machine are left out; use it alone all
 the same: calls are counted for all. Asserts nothing.
 """
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--bare", action="store_true", help="no noise beside it")
     parser.add_argument("--small", action="store_true", help="at 80x24, until all of it is read")
     parser.add_argument("--memory", help="the program's --memory")
-    parser.add_argument("--again", action="store_true", help="begin anew")
+    parser.add_argument("--again", action="store_true", help="start over")
     asked = parser.parse_args()
     if os.geteuid():
         parser.error("this takes root")

@@ -9,7 +9,7 @@ arrow keys, and each pane of ebpftop twice: what is sent for it, in bytes. A key
 byte in to the last byte out that follows within 50 ms of the one before; what a tick paints
 meanwhile is in it for all alike. As root all of it happens in a network namespace of its own. CPU
 is that of the program's processes, 100% being one core; what a BPF program costs is charged by the
-kernel to whoever caused the event.
+kernel to the process that caused the event.
 """
 
 from __future__ import annotations

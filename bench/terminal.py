@@ -122,11 +122,11 @@ class Terminal:
         return bool(data)
 
     def type(self, keys: bytes) -> None:
-        """What a person would type."""
+        """What a user would type."""
         os.write(self._fd, keys)
 
     def close(self) -> None:
-        """Asks it to quit as a person would, then by SIGTERM, then by SIGKILL."""
+        """Asks it to quit as a user would, then by SIGTERM, then by SIGKILL."""
         for ask in (self._quit, self._terminate, self._kill):
             try:
                 ask()

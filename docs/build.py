@@ -28,7 +28,7 @@ def pages(folder: Path) -> None:
 
 
 def main() -> None:
-    """Write everything below build/, anew."""
+    """Write everything below build/ again."""
     build = ROOT / "build"
     shutil.rmtree(build / "pages", ignore_errors=True)
     (build / "pages").mkdir(parents=True)

@@ -1,6 +1,6 @@
 """The README's moving picture: the demo's tour, chapter by chapter, as one SVG that moves by CSS.
 
-`python -m docs.moving_picture` writes docs/tour.svg anew. The demo's clock stands still while a
+`python -m docs.moving_picture` writes docs/tour.svg. The demo's clock stands still while a
 frame is taken, so the same code makes the same picture; `make release-check` compares.
 """
 

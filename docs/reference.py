@@ -49,7 +49,7 @@ def keys() -> Iterator[str]:
     yield "# Keys"
     yield (
         "Pressed on the screen; `?` shows those that work where you are. The id is what `[keys]` "
-        "of the [settings](../guide/settings.md) binds anew."
+        "of the [settings](../guide/settings.md) rebinds."
     )
     for group in dict.fromkeys(key.group for key in KEYS):
         yield f"## {group}"

@@ -1,4 +1,4 @@
-"""Errors: every way in which the kernel side can refuse.
+"""Errors: every way in which the kernel side can refuse a request.
 
     ProbeError
     ├── Unsupported   this kernel or device cannot: the ladder steps down
@@ -8,7 +8,7 @@
     ├── Gone          the target (an interface, a cgroup) is not there
     └── Unexpected    our code, or a user's hook file, raised something unforeseen
 
-The message is one sentence for a person; `remedy`, where there is one, says what to do.
+The message is one sentence for the user; `remedy`, where there is one, says what to do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ProbeError(Exception):
     """A refusal by the kernel.
 
     errno: the kernel's answer (0 where there was none).
-    remedy: what a person can do about it, or "".
+    remedy: what the user can do about it, or "".
     log: the compiler's or the verifier's own words, or "".
     """
 

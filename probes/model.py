@@ -359,7 +359,7 @@ class Hook:
 
 
 class ProcessFacts(NamedTuple):
-    """A process in a person's words. Texts are printable.
+    """Facts about a process for the user. Texts are printable.
 
     command: with its arguments. user: "" where it is not known. started: Unix seconds.
     """

@@ -1,4 +1,4 @@
-"""Where samples come from: the one protocol of all sources, and whose numbers they are."""
+"""Source: the protocol of everything that yields samples, and the host that they are from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each package imports only what stands before it: docs/architecture.md as a test."""
+"""Each package imports only those before it: docs/architecture.md as a test."""
 
 from __future__ import annotations
 

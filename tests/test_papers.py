@@ -26,6 +26,25 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 110
 
 
+def test_the_readme_has_what_a_new_user_reads_first() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.count("![") == 1, "one moving picture"
+    assert re.findall(r"^(\d)\. \*\*", text, re.MULTILINE) == ["1", "2", "3"], "what it is"
+    parts = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", text, re.MULTILINE))
+    assert "make run" in parts["Install"]
+    assert len(re.findall(r"^(?:sudo )?ebpftop", parts["Five commands"], re.MULTILINE)) == 5
+    recipes = re.findall(r"^\*\*(.+?)\*\*", parts["Five recipes"], re.MULTILINE)
+    assert recipes == [
+        "Who drops my packets?",
+        "Which connects fail?",
+        "What is slow?",
+        "What does this container do?",
+        "Hand it over.",
+    ]
+    others = parts["When to use something else"]
+    assert all(f"[{name}]" in others for name in ("bpftop", "bcc", "retis", "rustnet"))
+
+
 def test_there_are_examples_on_every_page_that_tells_how() -> None:
     without = {"docs/index.md", "docs/findings.md", "docs/kernels.md", "docs/truth.md"}
     without |= {"docs/architecture.md", "docs/releases.md", "docs/guide/settings.md"}

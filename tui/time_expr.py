@@ -17,7 +17,7 @@ _HALF_A_DAY = 43_200
 
 
 class TimeError(ValueError):
-    """Not a time, or out of range; one sentence."""
+    """A text that is not a time, or out of range; one sentence."""
 
 
 class ParsedTime(NamedTuple):

@@ -1,6 +1,7 @@
-"""Values that are too old to be kept one by one: the greatest of each few ticks.
+"""Values that are too old to be kept one by one: the greatest of every few ticks.
 
-Readings less than a second apart would else reach back less than the 15 minutes that graphs show.
+Otherwise readings less than a second apart would reach back less than the 15 minutes that graphs
+show.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 STEP = 16
 """Ticks of which one value is kept."""
 SECONDS = 900.0
-"""How far back they reach."""
+"""Seconds that they reach back."""
 
 
 class CoarseBlock:

@@ -26,7 +26,7 @@ HOW = {
     "refused": "refused", "timed_out": "timed out", "unreachable": "unreachable",
     "gave_up": "gave up", "no_port": "no port", "other": "other errno",
 }  # fmt: skip
-"""How attempts fail, in words, by the column that counts it."""
+"""Words for how attempts fail, by the column that counts it."""
 NO_ANSWER = "no answer"
 """The same of those that wait for a second or longer while none has failed."""
 

@@ -51,9 +51,9 @@ _PROGRAMS = ("xdp-programs", "tc-programs")
 _COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
 """A link's drop counters, and where each drops."""
 PROGRAMS = ("XDP", "TC")
-"""Where programs of others drop."""
+"""Stages at which programs of others drop."""
 RULE = "rule"
-"""Where our own rules drop."""
+"""Stage at which our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
 """The layer of a rule's rung, as in `freed`."""
 

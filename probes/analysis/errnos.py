@@ -84,34 +84,38 @@ _GROUPS: Mapping[str, str] = {
 """Calls that are alike in what an errno means."""
 
 ANY_CALL: Mapping[str, ErrnoMeaning] = {
-    "EAGAIN": _ordinary("There is nothing to do just now; the program tries again."),
-    "EINTR": _ordinary("A signal came while it waited; the program calls again."),
-    "ERESTARTSYS": _ordinary("A signal came while it waited; the kernel calls again."),
-    "ERESTARTNOINTR": _ordinary("A signal came while it waited; the kernel calls again."),
-    "ERESTARTNOHAND": _ordinary("A signal came while it waited."),
-    "ERESTART_RESTARTBLOCK": _ordinary("A signal came while it slept; the kernel goes on."),
-    "ENOSYS": _ordinary("This kernel has no such call; programs do without it."),
-    "EMFILE": _grave("The process has no file descriptor left.", "", "prlimit --nofile --pid PID"),
-    "ENFILE": _grave("The host has no file left.", "fs.file-max", "cat /proc/sys/fs/file-nr"),
-    "ENOSPC": _grave("The disk is full, or has no inode left.", "", "df -h; df -i"),
+    "EAGAIN": _ordinary("The call would have to wait; the program tries again."),
+    "EINTR": _ordinary("A signal interrupted the wait; the program calls again."),
+    "ERESTARTSYS": _ordinary("A signal interrupted the wait; the kernel restarts the call."),
+    "ERESTARTNOINTR": _ordinary("A signal interrupted the wait; the kernel restarts the call."),
+    "ERESTARTNOHAND": _ordinary("A signal interrupted the wait."),
+    "ERESTART_RESTARTBLOCK": _ordinary("A signal interrupted the sleep; the kernel resumes it."),
+    "ENOSYS": _ordinary("This kernel does not have the call; programs do without it."),
+    "EMFILE": _grave(
+        "The process has reached its limit of open files.", "", "prlimit --nofile --pid PID"
+    ),
+    "ENFILE": _grave(
+        "The host has reached its limit of open files.", "fs.file-max", "cat /proc/sys/fs/file-nr"
+    ),
+    "ENOSPC": _grave("The disk is full, or out of inodes.", "", "df -h; df -i"),
     "EDQUOT": _grave("The disk quota is used up.", "", "quota"),
     "EIO": _grave("A device failed to read or write.", "", "dmesg --level err"),
     "EUCLEAN": _grave("The file system is damaged.", "", "dmesg --level err"),
     "EBADMSG": _grave("Data failed its checksum.", "", "dmesg --level err"),
-    "ENOMEM": _grave("There is no memory left, here or in the cgroup.", "", "free -m"),
-    "ENOBUFS": _grave("The kernel has no buffer left for packets.", "net.core.wmem_max"),
+    "ENOMEM": _grave("The host or the cgroup is out of memory.", "", "free -m"),
+    "ENOBUFS": _grave("The kernel has no buffers left for packets.", "net.core.wmem_max"),
     "EROFS": _grave("The file system is mounted read-only.", "", "dmesg --level err; mount"),
-    "ESTALE": _grave("A file on a file server has gone.", "", "mount -t nfs,nfs4"),
-    "EHWPOISON": _grave("Memory is broken.", "", "dmesg --level err"),
-    "EPERM": _failure("It is not permitted."),
+    "ESTALE": _grave("A file on a file server no longer exists.", "", "mount -t nfs,nfs4"),
+    "EHWPOISON": _grave("A memory page has a hardware error.", "", "dmesg --level err"),
+    "EPERM": _failure("The operation is not permitted."),
     "EACCES": _failure("Permission is denied.", "", "ls -l; journalctl -t audit"),
     "ENOENT": _failure("There is no such file."),
     "ENOTDIR": _failure("A part of the path is not a directory."),
-    "EEXIST": _failure("It is there already."),
-    "EINVAL": _failure("An argument makes no sense."),
-    "EFAULT": _failure("An address is not the process's."),
+    "EEXIST": _failure("It exists already."),
+    "EINVAL": _failure("An argument is not valid."),
+    "EFAULT": _failure("An argument points outside the process's memory."),
     "EBADF": _failure("That file descriptor is not open."),
-    "ETIMEDOUT": _failure("Nobody answered in time."),
+    "ETIMEDOUT": _failure("There was no answer in time."),
     "ECONNREFUSED": _failure("Nothing listens on that port or Unix socket.", "", "ss -xlp"),
     "ECONNRESET": _failure("The peer has reset the connection."),
     "ECONNABORTED": _failure("The connection was aborted on this host."),
@@ -126,40 +130,40 @@ ANY_CALL: Mapping[str, ErrnoMeaning] = {
     "ENOTCONN": _failure("The socket is not connected."),
     "ETXTBSY": _failure("The program is running, and cannot be written."),
     "EBUSY": _failure("It is in use."),
-    "ELOOP": _failure("Symbolic links go round in circles."),
+    "ELOOP": _failure("Too many symbolic links, probably a loop."),
     "ENAMETOOLONG": _failure("The name is too long."),
-    "EFBIG": _failure("The file would be larger than is allowed."),
-    "EDEADLK": _failure("It would wait for itself."),
-    "EOVERFLOW": _failure("The value does not fit."),
+    "EFBIG": _failure("The file would exceed the size limit."),
+    "EDEADLK": _failure("It would deadlock."),
+    "EOVERFLOW": _failure("The value is too large for its type."),
     "EPROTO": _failure("The peer broke the protocol."),
     "EXDEV": _failure("It is on another file system."),
     "EISDIR": _failure("It is a directory."),
-    "ENXIO": _failure("There is no such device, or nobody at its other end."),
+    "ENXIO": _failure("There is no such device, or nothing at its other end."),
     "ENODEV": _failure("There is no such device."),
-    "ENOTTY": _failure("The file has no such operation."),
+    "ENOTTY": _failure("This kind of file has no such operation."),
     "ESRCH": _failure("There is no such process."),
-    "ECHILD": _failure("There is no such child."),
-    "ENODATA": _failure("There is nothing of that name."),
+    "ECHILD": _failure("There is no such child process."),
+    "ENODATA": _failure("There is no data of that name."),
     "ENOTEMPTY": _failure("The directory is not empty."),
-    "ESPIPE": _failure("The file has no position."),
+    "ESPIPE": _failure("The file is a pipe or a socket, and cannot seek."),
     "EOPNOTSUPP": _failure("That is not supported here."),
     "ENOTSUPP": _failure("That is not supported here."),
     "ENOTSOCK": _failure("That file is not a socket."),
-    "E2BIG": _failure("It is too long."),
+    "E2BIG": _failure("The arguments are too long."),
 }
 
 _NOT_THERE = _ordinary("There is no such file: programs look in several places.")
-_IS_THERE = _ordinary("It is there already, which is what is wanted.")
-_NOT_HELD = _ordinary("Others hold it, or it is not there: that is asked for.")
-_NO_SUCH_PROCESS = _ordinary("The process has ended: programs ask so whether it runs.")
+_IS_THERE = _ordinary("It exists already, which is what the program wants.")
+_NOT_HELD = _ordinary("Another process holds it, or it does not exist: the program only tries.")
+_NO_SUCH_PROCESS = _ordinary("The process has ended: programs check this way whether it runs.")
 _NO_ATTRIBUTE = _ordinary("The file has no such attribute.")
-_NO_POSITION = _ordinary("It is a pipe or a socket: programs ask so for what a file is.")
-_IN_PROGRESS = _ordinary("The connection is being made; the program does not wait for it.")
-_OTHERWISE = _ordinary("The kernel cannot do it that way; programs copy instead.")
-_TIME_OVER = _ordinary("The time to wait was over, as was asked for.")
-_UNKNOWN_HERE = _ordinary("The kernel has no such feature: programs ask so.")
+_NO_POSITION = _ordinary("It is a pipe or a socket: programs check this way.")
+_IN_PROGRESS = _ordinary("The connection is in progress; the program does not wait for it.")
+_OTHERWISE = _ordinary("The kernel cannot do this here; programs fall back to copying.")
+_TIME_OVER = _ordinary("The wait reached the time-out that the program set.")
+_UNKNOWN_HERE = _ordinary("The kernel lacks this feature: programs check this way.")
 _NO_PROCESS = _grave(
-    "There is no room for another process or thread.",
+    "The limit of processes or threads is reached.",
     "kernel.threads-max",
     "prlimit --nproc --pid PID",
 )
@@ -167,8 +171,8 @@ _NO_PROCESS = _grave(
 _BY_GROUP: Mapping[tuple[str, str], ErrnoMeaning] = {
     ("lookup", "ENOENT"): _NOT_THERE,
     ("lookup", "ENOTDIR"): _NOT_THERE,
-    ("lookup", "ENXIO"): _ordinary("Nobody reads from that pipe yet."),
-    ("remove", "ENOENT"): _ordinary("It is gone already."),
+    ("lookup", "ENXIO"): _ordinary("Nothing reads from that pipe yet."),
+    ("remove", "ENOENT"): _ordinary("It was removed already."),
     ("remove", "ENOTEMPTY"): _ordinary("The directory is still in use."),
     ("create", "EEXIST"): _IS_THERE,
     ("create", "ENOENT"): _NOT_THERE,
@@ -176,92 +180,104 @@ _BY_GROUP: Mapping[tuple[str, str], ErrnoMeaning] = {
     ("xattr", "ENODATA"): _NO_ATTRIBUTE,
     ("xattr", "EOPNOTSUPP"): _NO_ATTRIBUTE,
     ("signal", "ESRCH"): _NO_SUCH_PROCESS,
-    ("wait", "ECHILD"): _ordinary("No child is left to wait for."),
+    ("wait", "ECHILD"): _ordinary("There is no child process left to wait for."),
     ("timed", "ETIMEDOUT"): _TIME_OVER,
     ("timed", "ETIME"): _TIME_OVER,
-    ("ioctl", "ENOTTY"): _ordinary("Not a terminal: programs find out like this what a file is."),
+    ("ioctl", "ENOTTY"): _ordinary("It is not a terminal: programs check this way."),
     ("ioctl", "EINVAL"): _UNKNOWN_HERE,
     ("ioctl", "EOPNOTSUPP"): _UNKNOWN_HERE,
-    ("ioctl", "ENODEV"): _ordinary("The interface has gone, or is not there."),
+    ("ioctl", "ENODEV"): _ordinary("The interface does not exist."),
     ("seek", "ESPIPE"): _NO_POSITION,
-    ("seek", "ENXIO"): _ordinary("The file has no data behind that place."),
-    ("peer", "ENOTCONN"): _ordinary("The peer has gone, or is not there yet."),
-    ("peer", "ENOTSOCK"): _ordinary("Not a socket: programs find out like this what a file is."),
-    ("option", "ENOTSOCK"): _ordinary("Not a socket: programs find out like this what a file is."),
+    ("seek", "ENXIO"): _ordinary("The file has no data after that offset."),
+    ("peer", "ENOTCONN"): _ordinary("The peer has gone, or has not connected yet."),
+    ("peer", "ENOTSOCK"): _ordinary("It is not a socket: programs check this way."),
+    ("option", "ENOTSOCK"): _ordinary("It is not a socket: programs check this way."),
     ("option", "ENOPROTOOPT"): _UNKNOWN_HERE,
     ("option", "EOPNOTSUPP"): _UNKNOWN_HERE,
     ("copy", "EINVAL"): _OTHERWISE,
     ("copy", "EXDEV"): _OTHERWISE,
     ("copy", "EOPNOTSUPP"): _OTHERWISE,
-    ("close", "EBADF"): _ordinary("It was closed already: programs close all that may be open."),
+    ("close", "EBADF"): _ordinary(
+        "It was closed already: programs close everything that may be open."
+    ),
     ("connect", "EINPROGRESS"): _IN_PROGRESS,
     ("connect", "EALREADY"): _IN_PROGRESS,
-    ("connect", "EISCONN"): _ordinary("It is connected: programs ask so."),
+    ("connect", "EISCONN"): _ordinary("It is connected already: programs check this way."),
     ("connect", "EADDRNOTAVAIL"): _grave(
         "No local port is left for that destination.",
         "net.ipv4.ip_local_port_range",
         "ss -s",
     ),
-    ("connect", "EAGAIN"): _grave("The queue of the listener, or of local ports, is full."),
+    ("connect", "EAGAIN"): _grave("The listener's queue is full, or no local port is left."),
     ("process", "EAGAIN"): _NO_PROCESS,
     ("process", "ENOMEM"): _NO_PROCESS,
     ("watch", "ENOSPC"): _grave(
-        "The user may watch no more files.", "fs.inotify.max_user_watches"
+        "The user has reached the limit of watched files.", "fs.inotify.max_user_watches"
     ),
-    ("in place", "ENOMEM"): _ordinary("It cannot grow where it is; programs move it."),
+    ("in place", "ENOMEM"): _ordinary("It cannot grow in place; programs move it."),
     ("probe", "EINVAL"): _UNKNOWN_HERE,
     ("probe", "EOPNOTSUPP"): _UNKNOWN_HERE,
     ("probe", "ENOENT"): _UNKNOWN_HERE,
     ("lock", "ENOMEM"): _grave(
-        "The process may lock no more memory.", "", "prlimit --memlock --pid PID"
+        "The process has reached its limit of locked memory.", "", "prlimit --memlock --pid PID"
     ),
 }  # fmt: skip
 
 _BY_CALL: Mapping[tuple[str, str], ErrnoMeaning] = {
-    ("readlink", "EINVAL"): _ordinary("Not a symbolic link: programs find out like this."),
-    ("readlinkat", "EINVAL"): _ordinary("Not a symbolic link: programs find out like this."),
+    ("readlink", "EINVAL"): _ordinary("It is not a symbolic link: programs check this way."),
+    ("readlinkat", "EINVAL"): _ordinary("It is not a symbolic link: programs check this way."),
     ("execve", "EACCES"): _ordinary("It cannot be run: programs look in several places."),
-    ("bpf", "ENOENT"): _ordinary("There is no next one: the end of a list."),
-    ("bpf", "ENOSPC"): _ordinary("The buffer is too small for all; the program asks again."),
+    ("bpf", "ENOENT"): _ordinary("The end of a list was reached."),
+    ("bpf", "ENOSPC"): _ordinary("The buffer is too small; the program tries again."),
     ("bpf", "EINVAL"): _UNKNOWN_HERE,
     ("bpf", "E2BIG"): _grave("A map is full.", "", "bpftool map"),
     ("inotify_init", "EMFILE"): _grave(
-        "The user may have no more inotify instances.", "fs.inotify.max_user_instances"
+        "The user has reached the limit of inotify instances.", "fs.inotify.max_user_instances"
     ),
     ("inotify_init1", "EMFILE"): _grave(
-        "The user may have no more inotify instances.", "fs.inotify.max_user_instances"
+        "The user has reached the limit of inotify instances.", "fs.inotify.max_user_instances"
     ),
-    ("io_setup", "EAGAIN"): _grave("No more asynchronous I/O is allowed.", "fs.aio-max-nr"),
-    ("mq_open", "EMFILE"): _grave("The host has no message queue left.", "fs.mqueue.queues_max"),
-    ("shmget", "ENOSPC"): _grave("The host has no shared memory segment left.", "kernel.shmmni"),
-    ("semget", "ENOSPC"): _grave("The host has no semaphore set left.", "kernel.sem"),
-    ("msgget", "ENOSPC"): _grave("The host has no message queue left.", "kernel.msgmni"),
-    ("add_key", "EDQUOT"): _grave("The user may have no more keys.", "kernel.keys.maxkeys"),
-    ("keyctl", "EDQUOT"): _grave("The user may have no more keys.", "kernel.keys.maxkeys"),
+    ("io_setup", "EAGAIN"): _grave(
+        "The host has reached its limit of asynchronous I/O.", "fs.aio-max-nr"
+    ),
+    ("mq_open", "EMFILE"): _grave(
+        "The host has reached its limit of message queues.", "fs.mqueue.queues_max"
+    ),
+    ("shmget", "ENOSPC"): _grave(
+        "The host has reached its limit of shared memory segments.", "kernel.shmmni"
+    ),
+    ("semget", "ENOSPC"): _grave("The host has reached its limit of semaphore sets.", "kernel.sem"),
+    ("msgget", "ENOSPC"): _grave(
+        "The host has reached its limit of message queues.", "kernel.msgmni"
+    ),
+    ("add_key", "EDQUOT"): _grave("The user has reached the limit of keys.", "kernel.keys.maxkeys"),
+    ("keyctl", "EDQUOT"): _grave("The user has reached the limit of keys.", "kernel.keys.maxkeys"),
     ("mmap", "EAGAIN"): _grave(
-        "The process may lock no more memory.", "", "prlimit --memlock --pid PID"
+        "The process has reached its limit of locked memory.", "", "prlimit --memlock --pid PID"
     ),
     ("mmap", "ENOMEM"): _grave(
-        "The process can have no more memory, or no more mappings.", "vm.max_map_count"
+        "The process has reached its limit of memory or of mappings.", "vm.max_map_count"
     ),
     ("madvise", "EINVAL"): _UNKNOWN_HERE,
     ("madvise", "ENOMEM"): _ordinary("A part of that range is not mapped."),
-    ("mincore", "ENOMEM"): _ordinary("It is not mapped: programs ask so."),
+    ("mincore", "ENOMEM"): _ordinary("It is not mapped: programs check this way."),
     ("flock", "EAGAIN"): _NOT_HELD,
     ("keyctl", "ENOKEY"): _NOT_HELD,
     ("request_key", "ENOKEY"): _NOT_HELD,
     ("epoll_ctl", "ENOENT"): _ordinary("It was not watched."),
-    ("epoll_ctl", "EPERM"): _ordinary("It is a plain file, which is always ready."),
+    ("epoll_ctl", "EPERM"): _ordinary("It is a regular file, which is always ready."),
     ("epoll_ctl", "EBADF"): _ordinary("It was closed already."),
-    ("fsync", "EINVAL"): _ordinary("It is nothing that is kept on a disk."),
-    ("fdatasync", "EINVAL"): _ordinary("It is nothing that is kept on a disk."),
+    ("fsync", "EINVAL"): _ordinary("It is not a file on a disk."),
+    ("fdatasync", "EINVAL"): _ordinary("It is not a file on a disk."),
     ("sendto", "EAGAIN"): _ordinary("The send buffer is full; the program tries again."),
     ("sendmsg", "EAGAIN"): _ordinary("The send buffer is full; the program tries again."),
     ("restart_syscall", "ETIMEDOUT"): _TIME_OVER,
-    ("adjtimex", "EPERM"): _ordinary("Only asked for."),
-    ("prlimit64", "EPERM"): _ordinary("A limit may not be raised: programs try, and do without."),
-    ("setrlimit", "EPERM"): _ordinary("A limit may not be raised: programs try, and do without."),
-    ("open_by_handle_at", "ESTALE"): _ordinary("What had that handle has gone: programs ask so."),
+    ("adjtimex", "EPERM"): _ordinary("The program only tries whether it may set the clock."),
+    ("prlimit64", "EPERM"): _ordinary("The limit may not be raised: programs try, and do without."),
+    ("setrlimit", "EPERM"): _ordinary("The limit may not be raised: programs try, and do without."),
+    ("open_by_handle_at", "ESTALE"): _ordinary(
+        "The file of that handle no longer exists: programs check this way."
+    ),
 }  # fmt: skip
 
 

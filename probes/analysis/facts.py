@@ -1,4 +1,4 @@
-"""What is known of a host at one moment: readings, their history, and the state of the hooks."""
+"""Facts about a host at one moment: readings, their history, and the state of the hooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _A_MOMENT = 0.01
 
 
 class _Computed(NamedTuple):
-    """What was found out about some snapshots, which are kept, so that no other has their ids."""
+    """Results computed from some snapshots, which it holds so that their ids stay unique."""
 
     stamp: object
     read: Sequence[Snapshot]

@@ -1,4 +1,4 @@
-"""What is wrong with a system call that fails: how much of it, by which errno, how badly.
+"""Judgement on a failing system call: which share fails, with which errno, how badly.
 
 Pure: a row of `syscalls` in, a judgement out; the same live, recorded and from another host.
 """

@@ -99,7 +99,7 @@ def freed(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
 
 
 def active(found: ByInterface) -> ByInterface:
-    """Leave out what is not freed just now: many reasons are quiet most of the time."""
+    """Leave out what is not being freed: many reasons are quiet most of the time."""
     some = {name: [one for one in every if one.rate] for name, every in found.items()}
     return {name: every for name, every in some.items() if every}
 

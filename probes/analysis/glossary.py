@@ -1,4 +1,4 @@
-"""Words that stand in rows and details, explained: drop reasons, errnos, and rungs."""
+"""Glossary of the words in rows and details: drop reasons, errnos, and rungs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hits of log2 histograms in each few seconds: heat over time, for every row, in little memory."""
+"""Heat over time: hits of log2 histograms every few seconds, for every row, in little memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drop rules and their rates: what they take from an interface's packets."""
+"""Drop rules and their hit rates: how much of an interface's packets they drop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that figures know, also those that went lately: a slot in arrays for each.
+"""The rows that figures know, including those that went recently: one array slot for each.
 
 A row keeps its slot until it is forgotten; slots of forgotten rows are used again.
 """

@@ -1,4 +1,4 @@
-"""All rows of a hook at once: which hooks have columns, which rows are unusual, plain lists."""
+"""Helpers for many rows of a hook at once: whether it has columns, unusual rows, plain lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates of many rows as columns, and the rows themselves for who wants them one by one.
+"""Rates of many rows as columns, and the rows themselves for callers that want them one by one.
 
 What `snapshot` does for a row at a time is done here for a column at a time, to the same numbers:
 `Snapshot.between` chooses.

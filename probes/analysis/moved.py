@@ -1,4 +1,4 @@
-"""Counts that rows took over from others that a full map evicted: they were counted before.
+"""Counts that a row took over from rows that a full map evicted: they were counted before.
 
 Rows of evicted ones (`toolkit.others`) are the last of a sample: rows of processes that were alike,
 without a pid, and rows called OTHERS, for all that have the other keys in common. A row that is

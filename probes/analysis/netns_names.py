@@ -1,4 +1,4 @@
-"""Names of network namespaces for texts that have their numbers, as the rows of `drops` tell."""
+"""Names of network namespaces by number, from the rows of `drops`."""
 
 from __future__ import annotations
 

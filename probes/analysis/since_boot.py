@@ -123,14 +123,14 @@ def _ordinary(facts: Facts, name: str) -> bool:
 
 
 def said(facts: Facts) -> str:
-    """Say whether counters are as since boot; "" where that is not known."""
+    """Say whether counters are at their average since boot; "" where that is not known."""
     if not facts.once_read(_averages, COUNTERS) or not any(
         snapshot.interval for snapshot in facts.of(COUNTERS)
     ):
         return ""
     found = above(facts)
     if not found:
-        return "counters are as since boot"
+        return "counters are at their average since boot"
     if any(one.least for one in found):
         return ""  # it may be no more than since the namespace was made
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -1,4 +1,4 @@
-"""Whether a system call takes long: which may, as they wait for others, and from when it is harm.
+"""System calls that take long: which may, because they wait for others, and from when it is harm.
 
 Pure data and one function, as `errnos` is for failures.
 """
@@ -19,7 +19,7 @@ WAITING = frozenset({
 })  # fmt: skip
 """Calls that may wait for others: for a reader, a lock, a child; their duration means nothing."""
 SYNCING = frozenset({"fsync", "fdatasync", "msync", "sync", "sync_file_range", "syncfs"})
-"""Calls that wait for a disk: whoever makes them does nothing else meanwhile."""
+"""Calls that wait for a disk: the caller does nothing else meanwhile."""
 LEAST_NS, SLOW_NS, LATE_NS = 10e6, 100e6, 500e6
 """Nanoseconds from which on a 99th percentile may be unusual; a mean is harm; a p99 is unusual."""
 _EACH_S = 0.5

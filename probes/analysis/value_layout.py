@@ -1,4 +1,4 @@
-"""Where the values of rows are: in blocks of ticks, which figures of the same rows share.
+"""Layout of rows' values: in blocks of ticks, which figures of the same rows share.
 
 In a block each row has a place: those that were there at its beginning, then those that came. So
 rows that went take no space in the blocks after them.

@@ -33,7 +33,7 @@ MEANINGS = {
     "Retransmits": "TCP segments sent again; share of those sent",
     "Failing calls": "system calls that failed, ordinary answers aside; share of all calls",
 }
-"""What each vital sign counts, by its title."""
+"""Meaning of each vital sign, by its title."""
 
 
 class Vital(NamedTuple):

@@ -18,7 +18,7 @@ FEW_RETURNS = (
     "some calls that wait in the kernel are missed: there is room for few at a time (two for each"
     " CPU; at least ten where the kernel is preemptible)"
 )
-"""What programs at a function's return miss unreported, unless they are on trampolines."""
+"""Calls that programs at a function's return miss unreported, unless they are on trampolines."""
 
 
 class _ByPmu(Point):
@@ -148,7 +148,7 @@ def _pmu() -> int:
         return int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
     except FileNotFoundError:
         none = Unsupported("this kernel is built without kprobes", errno=errno.ENOENT)
-        raise sysfs.not_mounted("whether there are kprobes") or none from None
+        raise sysfs.not_mounted("whether the kernel has kprobes") or none from None
 
 
 def whole(function: str, *, as_declared: bool) -> str:

@@ -1,4 +1,4 @@
-"""Attaching through perf_event_open(2), and sampling, which is just that."""
+"""Attaching through perf_event_open(2), and sampling, which is nothing else."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def attach(
 
 @dataclass(frozen=True, slots=True)
 class Samples(Point):
-    """So many samples a second on each CPU, by a clock or by the processor's cycles. Linux 4.9.
+    """Samples at a fixed rate on each CPU, by a clock or by the processor's cycles. Linux 4.9.
 
     event: cycles (a hardware counter, which guests rarely have) or cpu-clock.
     """

@@ -208,7 +208,7 @@ def _unrecorded(directory: Path, refused: OSError) -> ProbeError:
 
 
 def _make_private(directory: Path) -> str:
-    return f"See what is in it, then: chown root {directory}; chmod 700 {directory}."
+    return f"Check its contents, then: chown root {directory}; chmod 700 {directory}."
 
 
 def sweep(directory: Path = RUN) -> list[str]:
@@ -242,11 +242,11 @@ def _sweep(file: Path) -> Iterator[str]:
             if results and all(settled for settled, _ in results):
                 file.unlink(missing_ok=True)
     except FileNotFoundError:
-        return  # another start was faster, or its process went in peace
+        return  # another start was faster, or its process ended in order
     except OSError as e:
         yield f"{printable(str(file))} cannot be read ({in_words(e)}): left as it is"
     except ValueError as e:
-        yield f"{printable(str(file))} is not one of our records ({e}): left as it is"
+        yield f"{printable(str(file))} is not a record of ebpftop ({e}): left as it is"
 
 
 def _undo(record: JournalEntry) -> tuple[bool, str]:

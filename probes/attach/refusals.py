@@ -23,7 +23,7 @@ _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's wo
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
     """Return what a refusal to load means."""
     if short(code):
-        why = f"the kernel cannot load it just now: {os.strerror(code)}"
+        why = f"the kernel cannot load the program at the moment: {os.strerror(code)}"
         return ProbeError(why, errno=code, remedy=remedy(code))
     return (
         point.explain_load(code, log)
@@ -67,11 +67,11 @@ def _locked_down(point: Point, code: int) -> Denied | None:
     if code != errno.EINVAL or capabilities.lockdown() != "confidentiality":
         return None
     why, grant = capabilities.why_not(*point.needs)
-    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=grant)
+    return Denied(f"{why}: programs may not read kernel memory", errno=code, remedy=grant)
 
 
 def last_words(log: str) -> str:
-    """Return what the verifier stumbled over, without its statistics."""
+    """Return the verifier's last complaint, without its statistics."""
     lines = [line for line in log.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("processed ", "verification time"))]
     return (said or lines)[-1].strip().rstrip(".")
@@ -99,7 +99,7 @@ def _always(code: int, what: str, point: Point) -> ProbeError:
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case _ if short(code):
-            why = f"the kernel cannot attach to {what} just now: {os.strerror(code)}"
+            why = f"the kernel cannot attach to {what} at the moment: {os.strerror(code)}"
             return ProbeError(why, errno=code, remedy=remedy(code))
         case errno.EPERM | errno.EACCES:
             why, grant = capabilities.why_not(*point.needs)

@@ -1,7 +1,7 @@
 """Open files that the kernel is slow to close: uprobes, some 0.05 s each.
 
-A process that ends with hundreds of them ends that much later, however it is ended. So when time is
-short, a child takes what is left, and closes it side by side.
+They delay the end of a process that holds hundreds of them, even after SIGKILL. So when time is
+short, a child takes over what is left, and closes it in parallel.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
 
 
 class _Raw(Point):
-    """What BPF_RAW_TRACEPOINT_OPEN attaches to a tracepoint."""
+    """A tracepoint that BPF_RAW_TRACEPOINT_OPEN attaches to."""
 
     __slots__ = ()
 

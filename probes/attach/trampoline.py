@@ -16,7 +16,7 @@ from probes.point import AttachType, Loading, Point, ProgType
 
 
 class _Trampoline(Point):
-    """What BPF_RAW_TRACEPOINT_OPEN attaches to a function that the program was loaded for."""
+    """A function that the program was loaded for; BPF_RAW_TRACEPOINT_OPEN attaches to it."""
 
     __slots__ = ()
 

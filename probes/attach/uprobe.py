@@ -94,7 +94,7 @@ def pmu() -> int:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
         none = Unsupported("this kernel is built without uprobes", errno=errno.ENOENT)
-        raise sysfs.not_mounted("whether there are uprobes") or none from None
+        raise sysfs.not_mounted("whether the kernel has uprobes") or none from None
     except OSError as refused:
         raise _cannot("cannot tell whether this kernel has uprobes", refused) from None
 
@@ -106,8 +106,8 @@ _by_link: list[bool] = []
 def by_link() -> bool:
     """Return whether a link holds uprobes: these are released side by side. Linux 6.6.
 
-    Raises ProbeError where this cannot be told just now, for want of files or memory: a program is
-    loaded for one way or the other.
+    Raises ProbeError where this cannot be told for want of files or memory: a program is loaded for
+    one way or the other.
     """
     if not _by_link:
         try:

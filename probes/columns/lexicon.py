@@ -1,4 +1,4 @@
-"""The texts that the rows of a hook have in common from one reading to the next."""
+"""The texts that the rows of a hook share from one reading to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts by numbers that stay: columns of two readings are compared by the numbers."""
+"""Texts with stable numbers, by which columns of two readings are compared."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     table = RowTable.of(cells, keys)         # the columns; the places of those that are its key
     table.places_in(before)                  # where each row was in another reading
-    table[key]; table.items()                # the same as a mapping, for who wants rows
+    table[key]; table.items()                # the same as a mapping of rows
 
 No Python value is made unless somebody asks for a key or a row.
 """

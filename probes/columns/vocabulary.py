@@ -84,7 +84,7 @@ class Vocabulary:
         return self._words
 
     def _spelled(self, cells: Cells) -> Words:
-        """Return the texts of values that have no words, made anew."""
+        """Return the texts of values that have no words, made again."""
         every = list(map(self._text, cells.values()))
         texts = list(dict.fromkeys(every))
         keys = naturals(texts)

@@ -1,4 +1,4 @@
-"""The version of the distribution's bcc, told by the process that would import it."""
+"""The version of the distribution's bcc, from the process that would import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that has bcc in it: compiles for ebpftop, hands over bytes and map fds, and goes.
+"""The process that runs bcc: compiles for ebpftop, hands over bytes and map fds, and ends.
 
 Not imported: run by path (`python -P bcc_worker.py FD`) with nothing but the standard library
 and the distribution's bcc. FD is a socket; each message on it carries another socket, on which

@@ -32,7 +32,7 @@ from probes.kernel.users import user_name
 from probes.units import printable
 
 PLACE = Path("/var/lib/ebpftop/bundles")
-"""Where a host without bcc looks for `*.bundle`."""
+"""Directory in which a host without bcc looks for `*.bundle`."""
 MOST_BYTES, MOST_RAW = 16 << 20, 256 << 20
 """Bytes of a file, and of what is in it."""
 _TEXTS = ("name", "key_desc", "leaf_desc")
@@ -75,9 +75,8 @@ class Needs(NamedTuple):
             state = "on" if about.locked else "off"
             return f"it was made where lockdown=confidentiality was {state}"
         if about.c != self.c:
-            return (
-                f"it was made by ebpftop {about.ebpftop}, whose C is not that of {ebpftop}".strip()
-            )
+            made = f"it was made by ebpftop {about.ebpftop}, whose C differs from that of {ebpftop}"
+            return made.strip()
         return ""
 
 

@@ -210,7 +210,7 @@ def _text(name: str) -> str:
 def kernel() -> tuple[str, ...]:
     """Return what changes with every kernel build: release, version, id (/sys/kernel/notes).
 
-    Raises OSError where that cannot be read just now, for want of files.
+    Raises OSError where that cannot be read at the moment, for want of files.
     """
     if btf.given():
         return (btf.digest(),)

@@ -1,4 +1,4 @@
-"""What tells a kernel build from all others: what was compiled for one is of no use to another."""
+"""Identity of a kernel build: what was compiled for one is of no use to another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that are put into compiled programs: for another one there is nothing to compile.
+"""Numbers that are patched into compiled programs: another number needs no new compile.
 
 C says where they go, by marks (include/hooks.h): `LEFT_OUT` asks whether to leave an event out of a
 sample, `ONLY_CALL` is the one system call that is wanted. A source says which number it wants in

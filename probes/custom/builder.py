@@ -92,7 +92,7 @@ def _answers(wanted: Spec) -> str:
     what = "returns from" if wanted.of_return else "passes through"
     if wanted.kind.endswith("tracepoint"):
         what = "hits of"
-    return f"How many {what} {wanted.point} there are, and whose."
+    return f"How many {what} {wanted.point}, and by whom."
 
 
 # -- what this kernel has --------------------------------------------------------------------
@@ -123,7 +123,7 @@ def _file(wanted: Spec) -> str:
         root.stat()
     except PermissionError as refused:
         raise Denied(
-            f"the files of process {wanted.pid} may not be looked at from here",
+            f"the files of process {wanted.pid} cannot be read by this user",
             errno=refused.errno or 0,
             remedy="Run as root (sudo), outside of containers.",
         ) from None

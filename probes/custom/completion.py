@@ -37,7 +37,7 @@ def complete(text: str) -> tuple[str, str]:
 def _grown(before: str, typed: str, possible: Iterable[str]) -> tuple[str, str]:
     found = sorted({p for p in possible if p.startswith(typed)})
     if not found:
-        return before + typed, "nothing here begins like that"
+        return before + typed, "no match"
     further = os.path.commonprefix(found)  # noqa: RUF071 - not of paths: of any text
     if len(found) == 1:
         return before + further, ""

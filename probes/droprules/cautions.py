@@ -40,7 +40,7 @@ def of(ifindex: int, rule: DropRule) -> Cautions:
     try:
         leading = operator_sessions.leading()
     except ProbeError as refused:
-        return Cautions(f"your connection cannot be looked for ({refused.why}): {_IF}")
+        return Cautions(f"ebpftop could not look for your connection ({refused.why}): {_IF}")
     return Cautions("" if leading.found else _unseen(leading), _later(ifindex, rule, leading))
 
 

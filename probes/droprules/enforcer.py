@@ -336,7 +336,9 @@ class Rules:
             try:
                 enforcement.close()
             except Exception as failed:  # the others still have to be released
-                self.ended.append(f"a rule could not be ended; it goes with this process: {failed}")
+                self.ended.append(
+                    f"a rule could not be removed, and ends with this process: {failed}"
+                )
 
     def _all(self) -> list[Enforcement]:
         return list(self._by_index.values())

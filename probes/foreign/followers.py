@@ -23,7 +23,7 @@ from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """Ways in which a program is counted, as in the column `seen`."""
-UNCOUNTED = "listed only: counting takes Linux 5.8 and CAP_SYS_ADMIN"
+UNCOUNTED = "listed only: counting needs Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not its verdicts"
 MAX_FOLLOWED = 256
 """Programs of one hook that get one of ours; further ones are counted by their runs."""

@@ -11,6 +11,6 @@ class ProgramNames(Bounded[int, str | None]):
 
     def __missing__(self, id: int) -> str | None:
         name = bpf.prog_name(id)
-        if name is not None:  # or there are no file descriptors left just now
+        if name is not None:  # or there are no file descriptors left at the moment
             self[id] = name
         return name

@@ -49,7 +49,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 class _RowParts(NamedTuple):
-    """What a row is made of."""
+    """Parts of a row."""
 
     link: route.Interface
     addresses: Sequence[str]
@@ -135,7 +135,7 @@ _WHOLE = frozenset({"virtio_net", "xen_netfront", "hv_netvsc", "netvsc", "vif"})
 
 
 class _Joining:
-    """What a device's counters mean where packets are joined; read again every few seconds."""
+    """Meaning of a device's counters where packets are joined; read again every few seconds."""
 
     REST = 5.0
 
@@ -194,9 +194,7 @@ HOOK = Hook(
         *link_counters(),
         packet_count("rx_missed", "Missed", "dropped by the device because it had no buffer"),
         level("xdp_mode", "XDP", "native, generic, offload, several or none"),
-        level(
-            "xdp_program", "XDP program", "name#id of the XDP program, whoever loaded it", width=18
-        ),
+        level("xdp_program", "XDP program", "name#id of the XDP program, of any owner", width=18),
         level("altnames", "Altnames", "alternative names, separated by spaces", width=14),
         level("driver", "Driver", "driver of a physical device; used by the funnel", hidden=True),
         level(

@@ -173,11 +173,11 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 HOOK = Hook(
     name="name-servers",
     title="Name servers",
-    question="Which processes wait for an answer of which name server.",
+    question="Which processes wait for an answer from which name server.",
     columns=given(
-        *process("process that asked; none: not looked for, as the answer came"),
+        *process("process that asked; none: the answer came before ebpftop looked"),
         key("server", "Server", "address of the name server", width=22),
-        counter("seen", "Seen", "queries under way when looked for, some times a second"),
+        counter("seen", "Seen", "queries in progress, counted several times a second"),
         counter("late", "Late", f"of these, those without an answer {AGAIN} s later"),
         level("waiting", "Waiting", "late queries at the latest look", Unit.COUNT),
         level("oldest_ns", "Oldest", "how long the first of these was seen waiting", Unit.NS),

@@ -32,7 +32,7 @@ _given: list[Path] = []
 def libbpf() -> ctypes.CDLL | None:
     """Return libbpf, which the distribution's bcc brings along; None where there is none.
 
-    Raises OSError where it cannot be opened just now: no file or no memory is left.
+    Raises OSError where it cannot be opened at the moment: no file or no memory is left.
     """
     for name in ("libbpf.so.1", "libbpf.so.0"):
         try:
@@ -84,10 +84,10 @@ def use(file: Path) -> None:
     where it is none; nothing may have been asked before.
     """
     if _vmlinux.cache_info().currsize:
-        raise ValueError("the running kernel's BTF is in use already")
+        raise ValueError("the running kernel's BTF is already in use")
     _given[:] = [file]
     if vmlinux() is None:
-        refusal = missing() if libbpf() is None else Unsupported(f"{file} has no BTF in it")
+        refusal = missing() if libbpf() is None else Unsupported(f"{file} contains no BTF")
         raise refusal
 
 
@@ -117,7 +117,7 @@ def digest() -> str:
 def vmlinux() -> int | None:
     """Return the handle (struct btf *) of the kernel's BTF, loaded once; None where it has none.
 
-    Raises OSError where it cannot be read just now: no file or no memory is left.
+    Raises OSError where it cannot be read at the moment: no file or no memory is left.
     """
     return None if libbpf() is None else _vmlinux()
 
@@ -164,7 +164,7 @@ def _handle(address: int | None) -> int | None:
 def available() -> bool:
     """Return whether libbpf can read this kernel's BTF. CONFIG_DEBUG_INFO_BTF, Linux 5.4.
 
-    Here as below: raises OSError where that cannot be told just now (`vmlinux`).
+    Here as below: raises OSError where that cannot be told at the moment (`vmlinux`).
     """
     return vmlinux() is not None
 

@@ -1,4 +1,4 @@
-"""A look at a file without asking its file system: what the kernel has in its caches.
+"""stat(2) of a file from the kernel's caches, without asking its file system.
 
 This never waits, even for files of others; stat(2) waits for as long as a FUSE or NFS likes.
 """

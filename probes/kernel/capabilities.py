@@ -141,7 +141,7 @@ def missing(*wanted: int) -> tuple[str, ...]:
 def lockdown() -> str:
     """Return the kernel's lockdown mode: "none", "integrity" or "confidentiality".
 
-    Raises OSError where it cannot be read just now, for want of files.
+    Raises OSError where it cannot be read at the moment, for want of files.
     """
     try:
         modes = Path("/sys/kernel/security/lockdown").read_text()

@@ -82,7 +82,7 @@ def prepare() -> None:
 def resolve(addresses: Iterable[int]) -> dict[int, str]:
     """Name code addresses: "symbol+0x1f", or "0xffffffff8..." where the kernel hides symbols.
 
-    Here as below: raises OSError where they cannot be read just now, for want of files or memory.
+    Here as below: raises OSError where they cannot be read for want of files or memory.
     """
     with _lock:
         table = _current(MODULES_SECONDS)

@@ -60,14 +60,12 @@ class StructLayout:
             self._add_struct(parsed)
         self.codec = struct.Struct(self._format)
         if self.codec.size != size:
-            raise LoadFailed(
-                f"laid out as {self.codec.size} bytes, but the map has {size}: {parsed}"
-            )
+            raise LoadFailed(f"{parsed} takes {self.codec.size} bytes, but the map has {size}")
 
     def _add_struct(self, parsed: Any) -> None:
         name, members, *kind = parsed
         if kind != ["struct_packed"]:  # all padding is among the members
-            raise LoadFailed(f"{name} has no flat row: it is a union or has bit fields")
+            raise LoadFailed(f"{name} cannot be a row: it is a union or has bit fields")
         for member, type_, *extent in members:
             if not isinstance(type_, str) or (extent and not isinstance(extent[0], list)):
                 raise LoadFailed(f"{name}.{member} is neither a number nor an array of numbers")

@@ -65,7 +65,9 @@ class BpfTable:
             for name, at in self._value.fields.items()
         }
         if both := self._key.fields.keys() & moved.keys():
-            raise LoadFailed(f"the map {self.name} has {', '.join(both)} in its key and value")
+            raise LoadFailed(
+                f"the map {self.name} has {', '.join(both)} both in its key and in its value"
+            )
         return {**self._key.fields, **moved}
 
     def rows(self) -> list[Row]:
@@ -97,7 +99,7 @@ class BpfTable:
         except struct.error:
             stored = b""
         if packed is None or not stored:
-            raise ProbeError(f"the map {self.name} cannot hold such numbers")
+            raise ProbeError(f"the map {self.name} cannot hold numbers of that size")
         self._guarded(lambda: bpf.map_update(self.fd, packed, stored))
 
     def delete(self, key: Row) -> bool:

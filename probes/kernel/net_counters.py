@@ -1,7 +1,7 @@
-"""Some of nstat's counters, read again and again, in files that are alike in every namespace.
+"""Some of nstat's counters, read on every tick from files that are alike in every namespace.
 
-A file is 400 numbers under as many names, which are looked at once. What is asked for is taken from
-its place, and made a number only where it is another text than before.
+A file has 400 numbers under as many names, which are read once. A number is taken from its place,
+and parsed only where its text has changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 
 
 class _WantedPlaces(NamedTuple):
-    """Where a file's wanted numbers are."""
+    """Places of the wanted numbers in a file."""
 
     names: tuple[str, ...]
     take: Callable[[list[bytes]], Texts]

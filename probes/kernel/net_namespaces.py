@@ -119,7 +119,7 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     not be entered (CAP_SYS_ADMIN).
     """
     if not _may_enter():
-        raise Denied("entering a network namespace takes CAP_SYS_ADMIN")
+        raise Denied("entering a network namespace needs CAP_SYS_ADMIN")
 
     def work() -> T:
         _enter(pid, namespace)

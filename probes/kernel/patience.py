@@ -154,7 +154,7 @@ def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) 
             worker.end()
             with _lock:
                 _left.add(worker)
-            raise TookTooLong(f"it took longer than {seconds:g} s") from None
+            raise TookTooLong(f"no answer within {seconds:g} s") from None
         except EOFError:
             worker.end()
             if used:
@@ -206,7 +206,7 @@ def _look_after_the_left() -> None:
     with _lock:
         _left.difference_update([w for w in _left if not w.reaping.alive])
         if len(_left) >= MOST_LEFT:
-            raise TookTooLong(f"{MOST_LEFT} earlier requests are still unanswered")
+            raise TookTooLong(f"{MOST_LEFT} earlier requests have had no answer yet")
 
 
 # -- messages ----------------------------------------------------------------------------------

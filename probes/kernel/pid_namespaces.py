@@ -26,7 +26,7 @@ def outermost() -> str:
     """Return the folder of the proc file system that shows most, usually /proc.
 
     It is looked for once, and again when mounts have changed. Raises OSError where it cannot be
-    looked for just now, for want of files or memory.
+    looked for at the moment, for want of files or memory.
     """
     return OWN if all_seen(OWN) else _outer.folder()
 

@@ -1,4 +1,4 @@
-"""Answers that are kept only if there is one: what is missing now may come later."""
+"""Answers that are cached only if there is one: what is missing now may come later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network namespaces that processes live in, looked for once for all who ask."""
+"""The network namespaces of processes, looked up once for all callers."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ class SharedNamespaces:
 
 
 shared = SharedNamespaces()
-"""Those that all readers of this process share."""
+"""The namespaces that all readers of this process share."""

@@ -1,4 +1,4 @@
-"""Signals that are kept from a thread for a while."""
+"""Signals that are blocked in a thread for a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sysfs: whether it is there at all, as where it is not, nothing that it shows is missing."""
+"""sysfs: whether it is mounted; if not, what it shows may still exist."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def not_mounted(what: str) -> Unsupported | None:
     """Return the refusal where sysfs is not mounted, else None. what: it shows, in words."""
     if _KERNEL.is_dir():
         return None
-    why = f"sysfs is not mounted, which shows {what}"
+    why = f"sysfs, which shows {what}, is not mounted"
     return Unsupported(why, errno=ENOENT, remedy="As root: mount -t sysfs sysfs /sys")

@@ -1,4 +1,4 @@
-"""One question to the kernel for several hooks in one reading."""
+"""Answers that several hooks share within one reading."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
     """Return a field's values by number, as the tracepoint prints them; empty without such a field.
 
     None where tracefs is not mounted, or not readable by this user. Raises OSError where it cannot
-    be read just now, for want of files.
+    be read at the moment, for want of files.
     """
     text = _format(category, name)
     if not text:

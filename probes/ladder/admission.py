@@ -1,4 +1,4 @@
-"""Rungs that are not even tried: the user has not asked for them, or the seat is taken."""
+"""Rungs that are not tried: the user has not asked for them, or their attach point is taken."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(
             remedy="Attach it by key, or with --attach.",
         )
     if not seats(rung).isdisjoint(taken):
-        raise Busy("the same seat is taken; nobody is replaced")
+        raise Busy("another program holds this attach point, and ebpftop replaces nobody's program")
     if (veto := features.veto(rung, ifindex)) is not None:
         raise veto
 

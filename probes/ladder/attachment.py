@@ -39,7 +39,7 @@ from probes.model import (
     Status,
 )
 
-KEPT_BY_USER = "kept by you whatever it costs: the budget leaves it alone"
+KEPT_BY_USER = "kept attached at your request: the budget does not apply"
 MOST_FAILURES = 10
 """Consecutive failed readings until an attachment is given up.
 
@@ -52,7 +52,7 @@ class Attachment:
 
     `_climbing` is held by whatever attaches or releases, and `_lock` while the rung or the status
     is looked at or changed. What only wants to help (`stand_passive`, a reading that falls back)
-    leaves it to whoever holds the former. Climbs and detachments that wait for it in several
+    leaves it to the holder of the former. Climbs and detachments that wait for it in several
     threads have numbers (`request`): only the latest is done.
     """
 
@@ -407,7 +407,7 @@ class Attachment:
         self._releaser.release(standing)
 
     def _let_go(self, standing: Standing | None) -> list[Refusal]:
-        """Release a rung; what cannot be undone just now is a refusal."""
+        """Release a rung; what cannot be undone at the moment is a refusal."""
         rung = self._status.rung
         try:
             self._drop(standing)
@@ -550,7 +550,7 @@ class Attachment:
 
     def _fall_back(self, standing: Standing, problem: ProbeError) -> Sample:
         """Release what is left of a rung, and stand on the counters, as when nothing stood."""
-        if not self._climbing.acquire(blocking=False):  # it is being attached anew
+        if not self._climbing.acquire(blocking=False):  # it is being attached again
             return self.unread()
         try:
             status, passive = self._status, self._passive()

@@ -1,4 +1,4 @@
-"""Counts of a hook from before it was attached again, so that no total goes back.
+"""Counts of a hook from before it was attached again, so that no total decreases.
 
 The successor is read before and after its predecessor is read for the last time: what both of them
 counted side by side is counted once. Rows that nothing counts any more are bounded: `MAX_IDLE_ROWS`

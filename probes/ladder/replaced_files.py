@@ -101,7 +101,7 @@ class ReplacedFile:
         except OSError as refused:
             if no_such_file(refused.errno):
                 if _has_ended(self._path):
-                    return ""  # whoever looks for the process says so
+                    return ""  # the lookup of the process says so
                 return f"{name} was removed: only processes that still have it are counted"
             return f"{name} may have been replaced: {in_words(refused)}"
         if not self._first_is_known:
@@ -143,7 +143,7 @@ def _has_ended(path: str) -> bool:
 
 
 def _written(name: str) -> str:
-    return f"{name} was overwritten in place: what is counted there may be something else now"
+    return f"{name} was overwritten in place: counts there may be of something else now"
 
 
 def _look(path: str) -> tuple[FileId, Contents]:

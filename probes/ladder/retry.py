@@ -1,4 +1,4 @@
-"""Retries of what failed: after a pause, each time a longer one."""
+"""Retries of what failed, with growing pauses."""
 
 from __future__ import annotations
 

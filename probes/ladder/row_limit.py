@@ -92,7 +92,7 @@ def _fitted(
 
 
 class _TableSums(NamedTuple):
-    """What each row of a table has counted. table: of its keys."""
+    """Counts of each row of a table. table: of its keys."""
 
     table: RowTable
     sums: NDArray[np.int64]

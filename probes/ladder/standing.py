@@ -62,7 +62,7 @@ class Standing:
         return any(held.taken() for held in self.held)
 
     def known_taken(self) -> bool:
-        """Return the same, as far as the kernel tells just now."""
+        """Return the same, as far as the kernel tells at the moment."""
         with suppress(OSError, ProbeError):
             return self.taken()
         return False

@@ -1,4 +1,4 @@
-"""Whose it is: containers, pods, units, users and network namespaces by the names people know.
+"""Owners: containers, pods, units, users and network namespaces by the names people know.
 
 One file per runtime, each from its own state files and the kernel's paths; no daemon is asked.
 """

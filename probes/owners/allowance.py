@@ -1,4 +1,4 @@
-"""A share of time for looking things up, so that no tick grows by more."""
+"""A time allowance for look-ups, which bounds what they add to a tick."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from time import monotonic
 
 
 class Allowance:
-    """So many seconds of work in each second, over all who ask."""
+    """Seconds of work allowed in each second, for all callers together."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""Names that are looked up once, and again now and then: within a share of the time."""
+"""Cached names, looked up again now and then within a time allowance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probes.owners.allowance import Allowance
 AGAIN = 10.0
 """Seconds after which something is looked at again."""
 MOST = 1 << 15
-"""What is remembered: the oldest is forgotten first."""
+"""Names that are remembered: the oldest is forgotten first."""
 NEW_SECONDS, AGAIN_SECONDS = 0.015, 0.005
 """Seconds of each second for what is new, and for a second look."""
 

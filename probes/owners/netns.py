@@ -15,7 +15,7 @@ from probes.kernel import net_namespaces, procfs, shared_namespaces
 from probes.owners import state_files
 
 NAMED = "/run/netns"
-"""Where ip-netns(8) mounts those that it names; so do CNI plugins and Podman."""
+"""Directory in which ip-netns(8), CNI plugins and Podman mount the namespaces that they name."""
 HOST = "host"
 MOST_NAMED, MOST_KNOWN = 1 << 12, 1 << 12
 AGAIN, UNNAMED_AGAIN = 3.0, 1.0
@@ -25,7 +25,7 @@ Not longer: the kernel gives the number of a namespace that has gone to the next
 """
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MADE_UP = re.compile(rf"(?:cni|netns)-[0-9a-f-]{{12,}}|{_UUID}")
-"""Names that no person gave: by CNI, by Podman, and by CRI-O the last."""
+"""Names that no user gave: by CNI, by Podman, and by CRI-O the last."""
 
 
 class NamedNamespace(NamedTuple):

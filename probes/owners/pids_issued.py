@@ -1,4 +1,4 @@
-"""Numbers of processes that were given out again: whoever had them before has ended.
+"""Pids that were issued again: the process that had one before has ended.
 
 The last number that was given out is in /proc/loadavg (proc(5)); the kernel gives them in turn, and
 begins again at the end. Linux 4.15.

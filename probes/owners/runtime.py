@@ -1,4 +1,4 @@
-"""What a container runtime is to us: the cgroups it makes, and the names it keeps."""
+"""The interface of a container runtime: the cgroups it makes, and the names it keeps."""
 
 from __future__ import annotations
 

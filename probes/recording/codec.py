@@ -50,11 +50,11 @@ CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
 SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
 """The code of integers of one octet; and the integers that Python has already."""
 BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in CODES.items())
-"""Of integers of each size: tag, code of `array`, and the least that does not fit."""
+"""Integer sizes: tag, code of `array`, and the least number that does not fit."""
 _INT, _STR = {int}, {str}
 _SWAP = sys.byteorder == "big"
 
-TOO_LARGE = "a moment is larger than --memory has room for"
+TOO_LARGE = "a moment needs more memory than --memory allows"
 
 Column = Sequence[Value]
 

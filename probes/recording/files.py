@@ -96,7 +96,7 @@ def read(path: Path, most: int = MOST_READ) -> str:
         if not stat.S_ISREG(there.st_mode):
             raise OSError(EINVAL, "it is not a regular file", str(path))
         if not _readable(there):
-            raise OSError(EACCES, "it is not yours to read", str(path))
+            raise OSError(EACCES, "this user may not read it", str(path))
         with os.fdopen(fd, "rb", closefd=False) as file:
             text = file.read(most + 1)
     finally:
@@ -257,7 +257,7 @@ def _opened(folder: Path) -> int:
                 links += 1
                 if links > _MOST_LINKS or there.st_uid not in {0, os.geteuid(), *_persons()}:
                     raise OSError(
-                        ELOOP, "the path has a link that belongs to somebody else", str(folder)
+                        ELOOP, "the path contains a link that belongs to another user", str(folder)
                     )
                 lent |= there.st_uid not in (0, os.geteuid())
                 target = Path(os.readlink(part, dir_fd=at))
@@ -267,7 +267,7 @@ def _opened(folder: Path) -> int:
             os.close(at)
             at = further
         if lent and not _persons_own(os.fstat(at)):
-            raise OSError(ELOOP, "the path has a link to a folder of somebody else", str(folder))
+            raise OSError(ELOOP, "the path contains a link to another user's folder", str(folder))
     except BaseException:
         os.close(at)
         raise

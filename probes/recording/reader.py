@@ -271,7 +271,7 @@ class Recording(Timeline):
             raise RecordingError(f"{name_of(self.path)} is not a recording of ebpftop")
         if int(line) > VERSION:
             newer = f"written by a newer ebpftop (format {int(line)}, this one reads {VERSION})"
-            raise RecordingError(f"{name_of(self.path)} was {newer}; replay it with that one")
+            raise RecordingError(f"{name_of(self.path)} was {newer}; replay it with that version")
         self._size = os.fstat(self._fd).st_size
         place = len(MAGIC) + len(line) + 1
         kind, payload = record(self._fd, place, min(self._size, place + HEAD.size + _MOST_HOST))

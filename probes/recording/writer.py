@@ -208,7 +208,7 @@ def _older(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise RecordingError(f"{name_of(path)} is being recorded just now") from None
+        raise RecordingError(f"{name_of(path)} is being recorded at the moment") from None
     except BaseException:
         os.close(fd)
         raise

@@ -1,6 +1,6 @@
-"""The rows of moments that were read elsewhere, as many as there is memory for.
+"""Rows of a recording or another host, as many as there is memory for.
 
-A recording's or another host's: `RowLimit` limits those that are read here.
+`RowLimit` limits those that are read here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from probes.recording.encoder import Tick
 
 Samples = tuple[Sample, ...]
 Fits = Callable[[int], int]
-"""How many rows fit beside a moment that takes so many bytes to be read."""
+"""Number of rows that fit beside a moment that takes so many bytes to be read."""
 _WEIGHED = 4
 """Rows of a sample that tell what each of them takes."""
 

@@ -1,4 +1,4 @@
-"""Bounded memory of things that come and go for good: programs, interfaces."""
+"""Bounded memory for things that come and go: programs, interfaces."""
 
 from __future__ import annotations
 

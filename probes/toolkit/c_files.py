@@ -1,7 +1,7 @@
-"""C in files of its own, put together to one source for the compiler.
+"""C files, joined to one source for the compiler.
 
 bcc rewrites map calls in the main file only: what a file includes compiles without an error, to a
-program that calls no helper. So files are put one behind the other, and none includes another.
+program that calls no helper. So files are concatenated, and none includes another.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def decoder(column: Column) -> Callable[[Any], Any]:
         try:
             return decode(raw)
         except (ProbeError, OSError, MemoryError):
-            raise  # not of the value: what it asked for cannot be had just now
+            raise  # not of the value: what it asked for is not available at the moment
         except Exception:  # one odd value does not cost the other columns, nor the other rows
             return _odd(column, raw)
 

@@ -1,4 +1,4 @@
-"""Rows that a full map evicted: rows without a process, and a row of others.
+"""Rows for what a full map evicted: rows without a process, and a row of others.
 
 A map of rows (LRU) evicts the row that was not counted for longest. The counts that such a row had
 when it was last read live on in one row for all processes that differed in their number only;

@@ -1,4 +1,4 @@
-"""Counts that a passive rung keeps itself, like a map that evicts the least recently counted."""
+"""Counts that a passive rung keeps itself, as in a map that evicts the least recently counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that derive a column's value from what was added in the window: row by row, or many."""
+"""Derived columns: functions of what the window added, for one row or for many."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_code_is_the_errno_s_name_or_the_kind(error: ProbeError, code: str) ->
     ("error", "words"),
     [
         (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
-        (TookTooLong("it took longer than 5 s"), "it took longer than 5 s"),
+        (TookTooLong("no answer within 5 s"), "no answer within 5 s"),
         (OSError(0, "the child has ended"), "the child has ended"),
         (OSError(0, os.strerror(0)), "no reason was given"),
         (OSError("two\nlines"), "two lines"),

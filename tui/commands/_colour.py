@@ -1,4 +1,4 @@
-"""`--color`: of text, and refused where there is none to be coloured."""
+"""`--color`: colours of text; refused for formats that have none."""
 
 from __future__ import annotations
 

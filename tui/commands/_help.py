@@ -16,7 +16,7 @@ LADDER = (
     "A hook's ladder is the ways to get its numbers, best first; a rung is one of them. "
     "ebpftop climbs down to the first rung that this kernel offers."
 )
-"""The two words, for whoever has not read the guide."""
+"""The two words, for users who have not read the guide."""
 WIDTH = 79
 
 Statuses = Mapping[int | str, str]
@@ -33,7 +33,7 @@ WATCHED: Statuses = {
 }
 SHOWN: Statuses = {
     0: "left by q",
-    1: "it could not begin, or ended by an error",
+    1: "the screen could not start, or ended with an error",
     2: _USAGE,
     "128+n": _SIGNAL,
 }

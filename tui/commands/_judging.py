@@ -1,4 +1,4 @@
-"""Shared by commands that tell what is wrong: readings are judged as they come."""
+"""Judgement for commands that say what is wrong: on each reading as it comes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def until_second(live: Live) -> float:
 
 
 class _OrdinaryHere:
-    """What the settings say is ordinary here, which may change while a command runs."""
+    """Entries of what is ordinary here, which may change while a command runs."""
 
     def __init__(self) -> None:
         self._files = in_force.files()

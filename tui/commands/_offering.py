@@ -24,11 +24,11 @@ from probes.units import printable
 from tui.commands._run import at_terminal, say
 
 _PING = 5.0
-"""Seconds from one word to the other side to the next, while a person thinks."""
+"""Seconds from one word to the other side to the next, while the user thinks."""
 
 
 async def offer(remote: Remote, way: SshCommand, arguments: argparse.Namespace) -> None:
-    """Send a bundle, if there is one and the user agrees, and connect anew.
+    """Send a bundle, if there is one and the user agrees, and connect again.
 
     Raises ProbeError where the one that was asked for does not fit, or cannot be sent.
     """

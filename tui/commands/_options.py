@@ -68,7 +68,7 @@ def color_option(parser: ArgumentGroup) -> None:
         "--color",
         choices=colour.CHOICES,
         default="auto",
-        help="colour text, and the screen: auto (default) is on a terminal, unless NO_COLOR is set",
+        help="when to use colours: auto (default) means on a terminal, unless NO_COLOR is set",
     )
 
 
@@ -79,11 +79,9 @@ def scope_options(parser: argparse.ArgumentParser) -> None:
         "--interface",
         metavar="IFACE",
         type=interface_name,
-        help="only what concerns this interface; on the screen: a filter that can be cleared",
+        help="show only this interface; on the screen this is a filter, which Esc clears",
     )
-    group.add_argument(
-        "-p", "--pid", metavar="PID", type=positive, help="only what concerns this process"
-    )
+    group.add_argument("-p", "--pid", metavar="PID", type=positive, help="show only this process")
 
     group.add_argument(
         "--scope",
@@ -91,7 +89,7 @@ def scope_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_scope,
-        help=f"only what concerns this; kinds are {', '.join(KINDS)} (repeatable; -i and -p are "
+        help=f"show only this; kinds are {', '.join(KINDS)} (repeatable; -i and -p are "
         "short for the last two)",
     )
 
@@ -136,7 +134,7 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="hooks",
         type=hook_id,
-        help="only this hook (repeatable; default: all that are not marked 'on request' by "
+        help="read only this hook (repeatable; default: all that are not marked 'on request' by "
         "`ebpftop hooks`)",
     )
     rung_option(group)
@@ -173,8 +171,8 @@ def netns_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|PID",
         type=_netns,
         help="look from inside this network namespace: its interfaces, sockets and packets; a name "
-        "of `ip netns`, a container's, or the id of a process in it. What processes do is that of "
-        "the whole host",
+        "of `ip netns`, a container's, or the id of a process in it. System calls and files are "
+        "still those of the whole host",
     )
 
 
@@ -194,8 +192,8 @@ def budget_option(parser: ArgumentGroup) -> None:
         metavar="PERCENT",
         type=_budget,
         default=budget.DEFAULT,
-        help="share of one CPU for all hooks' programs, such as 2%%, or off (default 5%%): "
-        "beyond it the most expensive hook is slowed, then detached",
+        help="limit for all hooks' programs, as a share of one CPU such as 2%%, or off (default "
+        "5%%): beyond it ebpftop slows the most expensive hook, then detaches it",
     )
 
 
@@ -205,8 +203,8 @@ def memory_option(parser: ArgumentGroup) -> None:
         metavar="MB",
         type=_memory,
         default=memory.default(),
-        help="memory for ebpftop, the compiler and the maps (default 200, and 2 more for each CPU "
-        "beyond 32): beyond it the least active rows are left out, and their number is shown",
+        help="limit for ebpftop, the compiler and the maps (default 200, and 2 more for each CPU "
+        "beyond 32): beyond it ebpftop leaves out the least active rows, and shows how many",
     )
 
 

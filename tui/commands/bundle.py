@@ -20,9 +20,9 @@ HELP = "compile all programs, for hosts that have no bcc"
 ORDER = 85
 ABOUT = (
     "On a host that has bcc, this makes one file of the programs that a host of the same kernel "
-    "build needs: that one then counts at the same hooks without bcc, clang and LLVM. The file is "
-    "data alone. It is refused by any other kernel build, and unless it belongs to root (or to "
-    "whoever uses it) and only they may write to it."
+    "build needs, which then runs the same hooks without bcc, clang and LLVM. The file is data "
+    "only: ebpftop uses it for that kernel build alone, and only if it belongs to root (or to the "
+    "user who runs ebpftop) and nobody else can write to it."
 )
 EXAMPLES = {
     "sudo ebpftop bundle": "for hosts that run the kernel build of this one",
@@ -30,7 +30,7 @@ EXAMPLES = {
 }
 STATUSES = {
     0: "done",
-    1: "nothing can be compiled here, or the file cannot be written",
+    1: "this host cannot compile, or the file cannot be written",
     2: "wrong usage",
 }
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--btf",
         metavar="FILE",
         type=Path,
-        help="compile for the kernel with this type information, a copy of its "
+        help="compile for another kernel, whose type information this is: a copy of its "
         "/sys/kernel/btf/vmlinux (default: for the running kernel)",
     )
     parser.add_argument(

@@ -30,13 +30,13 @@ ORDER = 25
 EXAMPLES = {
     "sudo ebpftop findings": "what is wrong in the next three seconds",
     "sudo ebpftop findings --for 30 --json | jq '.findings[].what'": "for a script",
-    "sudo ebpftop findings || page-somebody": "on an alarm, or where that is unknown",
+    "sudo ebpftop findings || page-somebody": "on an alarm, or if findings cannot tell",
 }
 STATUSES = {
     0: "nothing is wrong",
     1: "something is wrong now, and somebody is harmed by it (an alarm)",
     2: "wrong usage",
-    3: "unknown: a hook that is needed is not read (standard error says which)",
+    3: "cannot tell: a hook that is needed is not read (standard error says which)",
     "128+n": WATCHED["128+n"],
 }
 NOTHING, WRONG, UNKNOWN = 0, 1, 3
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _options.color_option(parser)
     parser.add_argument(
-        "--all", action="store_true", help="also what the settings say is ordinary here"
+        "--all", action="store_true", help="also print what the settings call ordinary here"
     )
     _options.scope_options(parser)
     _options.hook_options(parser)
@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     asked = {id.hook for id in arguments.hooks or ()}
     if asked and not asked.intersection(needs()):
-        raise UsageError(f"by {', '.join(sorted(asked))} alone nothing is judged: {_judged_by()}")
+        raise UsageError(
+            f"findings cannot judge by {', '.join(sorted(asked))} alone: {_judged_by()}"
+        )
 
     scope = here(arguments)
 
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _judged_by() -> str:
-    return f"hooks that are judged are {', '.join(needs())}"
+    return f"name at least one of {', '.join(needs())}"
 
 
 class _FindingsWatch:
@@ -138,7 +140,7 @@ class _FindingsWatch:
                 await self._live.attach(want)
 
     def _usual_known_in(self) -> float:
-        """Return the seconds until what is usual is known; 0: it is."""
+        """Return the seconds until usual values are known; 0: they are."""
         return self._judged.facts.learning(needs()) * self._step
 
     # -- what is said ----------------------------------------------------------------------------

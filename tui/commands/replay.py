@@ -51,7 +51,7 @@ JUDGED_BEFORE = 300.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="what `record` wrote")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a recording that `record` wrote")
     parser.add_argument("--at", metavar="TIME", help="begin at 12:03, 12:03:10, or +SECONDS")
     parser.add_argument(
         "--speed",
@@ -176,7 +176,7 @@ class _There:
         self.before: Tick | None = None
 
     def begin(self, trails: Mapping[str, Trail]) -> None:
-        """Begin anew, with what was read before."""
+        """Start over, with what was read before."""
         self._trails, self._snapshots, self.before = dict(trails), {}, None
 
     def take(self, tick: Tick) -> Sequence[Snapshot]:

@@ -1,6 +1,6 @@
 """Locations of the user's files: the XDG base directories, below `ebpftop`.
 
-Under sudo they are those of the person who called it: what is saved can be found again, and
+Under sudo they are those of the user who called it: what is saved can be found again, and
 settings are the same with sudo and without. Hook files alone are root's then
 (`probes.custom.hook_files`), as they run with all privileges. The package platformdirs knows no
 sudo, and takes a relative path.
@@ -36,7 +36,7 @@ def _base(environ: Mapping[str, str], variable: str, usual: str) -> Path:
 
 
 def home() -> Path:
-    """Return the home of the person who called sudo, else of this user; NOWHERE without one."""
+    """Return the home of the user who called sudo, else of this user; NOWHERE without one."""
     person = files.person()
     try:
         if person is not None:

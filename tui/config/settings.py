@@ -108,7 +108,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """How a key is checked and converted.
+    """A key, with its check and conversion.
 
     wrong: yields what is wrong with a value, and below which key. take: converts it.
     """
@@ -177,11 +177,14 @@ def _wrong_ordinary(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     yield from _each(lambda v: isinstance(v, dict), "a table")(table)
     entries = table if isinstance(table, dict) else {}
     for what in [*entries][MOST_ORDINARY:][:1]:
-        yield (what,), f"is one too many: the first {MOST_ORDINARY} of {len(entries)} count"
+        yield (
+            (what,),
+            f"is beyond the limit: only the first {MOST_ORDINARY} of {len(entries)} count",
+        )
     for what, entry in entries.items():
         for key, value in entry.items() if isinstance(entry, dict) else ():
             if key not in _ORDINARY_FIELDS:
-                yield (what, key), f"is not a key of it ({', '.join(_ORDINARY_FIELDS)})"
+                yield (what, key), f"is not a key of this table ({', '.join(_ORDINARY_FIELDS)})"
             elif key == "who" and not (_is_texts(value) or _is_text(value)):
                 yield (what, key), f"must be a name or a list of names, not {_short(value)}"
             elif key == "until" and not isinstance(value, date):
@@ -323,7 +326,11 @@ def forget_ordinary(file: Path, what: str) -> None:
     save(file, {ORDINARY: {what: None}})
 
 
-_HEAD = "# ebpftop's settings; README.md says what there is. Comments and other keys are kept.\n\n"
+_HEAD = """\
+# Settings of ebpftop, described in docs/guide/settings.md.
+# When ebpftop saves settings, it keeps your comments and other keys.
+
+"""
 
 
 _USUAL = {"interval": 1.0, "units": "bytes", "ascii": False, "mouse": True, "slow-link": False}

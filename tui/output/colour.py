@@ -1,4 +1,4 @@
-"""Colours of what is printed: by the kind of a line, sixteen colours, none in a file or a pipe."""
+"""Colours of printed text, by kind of line: sixteen colours, none in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"[a-z][\w-]*(@[A-Z]+)?(  \(.*\))?", _BOLD),  # a hook in the catalogue
     )
 )
-"""How whole lines of `once`, `findings`, `doctor` and `hooks` look; the first that fits."""
+"""Styles of whole lines of `once`, `findings`, `doctor` and `hooks`; the first match wins."""
 
 
 def wanted(choice: str, out: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> bool:

@@ -33,7 +33,7 @@ _PARTIES: tuple[Schema, ...] = (
         "unit": _TEXT_OR_NULL,
     },
 )
-"""Those who take part in a finding."""
+"""Participants in a finding."""
 
 
 def schema(hooks: Mapping[str, Hook]) -> Schema:
@@ -100,7 +100,7 @@ def _verdict() -> Schema:
     """Return the schema of what `findings --json` prints."""
     blind: Schema = {"hook": _TEXT, "target": _TEXT_OR_NULL, "why": _TEXT}
     watched = {"type": "number", "description": "how long it was watched, seconds"}
-    left = {**_NUMBER_OR_NULL, "description": "seconds until what is usual is known; 0: it is"}
+    left = {**_NUMBER_OR_NULL, "description": "seconds until usual values are known; 0: they are"}
     return _object(
         {
             **_beginning(),
@@ -186,7 +186,7 @@ def _finding() -> Schema:
         "usual_since": "boot: an average since boot; watch: the median of up to 15 minutes",
         "since": "Unix seconds; null: since before watched_since",
         "until": "Unix seconds of when it was last so; null: it goes on",
-        "ordinary": "the settings say that it is ordinary here",
+        "ordinary": "the settings call it ordinary here",
         "next": "commands, and kernel parameters with their values",
     }
     names = ("interface", "netns", "netns_name", "stage", "address", "call")

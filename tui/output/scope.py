@@ -1,4 +1,4 @@
-"""What output is restricted to: one interface, process, container, unit or network namespace."""
+"""Scope of output: one interface, process, container, unit or network namespace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.model import Enforced, Hook, TargetKind, Value
 
 KINDS = ("container", "pod", "unit", "netns", "pid", "interface")
-"""What a scope can name. pod: the containers of NAMESPACE/POD."""
+"""Kinds that a scope can name. pod: the containers of NAMESPACE/POD."""
 
 
 class Scope(NamedTuple):

@@ -195,7 +195,7 @@ _FIELDS = (
         help="memory of its maps; shared maps count for each hook",
     ),
     Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were lost"),
-    Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
+    Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing, or in progress"),
 )
 PANE = Pane(
     name="hooks",

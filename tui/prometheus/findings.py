@@ -67,10 +67,10 @@ def _each(shown: dict[str, Finding]) -> Iterator[Metric]:
         unit="seconds",
     )
     now = GaugeMetricFamily(
-        "ebpftop_finding_now", "How much it is, in its unit.", labels=("id", "unit")
+        "ebpftop_finding_now", "Present amount, in its unit.", labels=("id", "unit")
     )
     usual = GaugeMetricFamily(
-        "ebpftop_finding_usual", "How much is usual, in its unit.", labels=("id", "unit")
+        "ebpftop_finding_usual", "Usual amount, in its unit.", labels=("id", "unit")
     )
     for id, finding in shown.items():
         case, severity = finding.case, finding.severity.name.lower()
@@ -96,7 +96,7 @@ def _unit(unit: Unit) -> tuple[str, float]:
 def _who(shown: dict[str, Finding]) -> Metric:
     """Return those who take part, by names that are the same after a restart."""
     family = GaugeMetricFamily(
-        "ebpftop_finding_who", "1 for each of those who take part.", labels=("id", "who")
+        "ebpftop_finding_who", "1 for each participant.", labels=("id", "who")
     )
     for id, finding in shown.items():
         names = dict.fromkeys(_label(stable(who)) for who in finding.case.who)
@@ -109,7 +109,7 @@ def _counts(going: Sequence[Finding], shown: int) -> Iterator[Metric]:
     wrong = [f for f in going if not f.ordinary]
     number = Counter((f.severity, f.state) for f in wrong)
     counted = GaugeMetricFamily(
-        "ebpftop_findings", "How many things are wrong.", labels=("severity", "state")
+        "ebpftop_findings", "Number of things that are wrong.", labels=("severity", "state")
     )
     for severity in Gravity:
         for state in _GOES_ON:
@@ -119,12 +119,12 @@ def _counts(going: Sequence[Finding], shown: int) -> Iterator[Metric]:
         counted,
         GaugeMetricFamily(
             "ebpftop_findings_ordinary",
-            "How many are there that the settings call ordinary here.",
+            "Number of findings that the settings call ordinary here.",
             value=ordinary,
         ),
         GaugeMetricFamily(
             "ebpftop_findings_left_out",
-            "How many have no series of their own.",
+            "Number of findings without a series of their own.",
             value=len(wrong) - shown,
         ),
     )

@@ -183,7 +183,7 @@ class Monitor(TerminalApp):
     # Messages of widgets
 
     def on_resize(self) -> None:
-        """Draw everything anew, also at the same size: terminals drop what a smaller one cuts."""
+        """Redraw everything, also at the same size: terminals drop what a smaller one cuts."""
         self.drawn.forget()
         self.screen.refresh()
         self.call_later(self.lay_out)  # when Textual has taken note of the size

@@ -157,7 +157,7 @@ class Actions:
         return True
 
     def why_not(self, _action: str, /) -> str:
-        """Say why the action does not work here, for a person who pressed its key."""
+        """Say why the action does not work here, for the user who pressed its key."""
         return ""
 
     def host_lines(self) -> Sequence[Line]:

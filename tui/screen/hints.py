@@ -14,7 +14,7 @@ from tui.terminal.key_names import people
 SECONDS = 2.0
 """Seconds for which a hint is shown."""
 _NOTHING = " does nothing here"
-"""What is left out first, if there is no room."""
+"""Words that are left out first if there is no room."""
 _OPEN = {"detail": "the detail", "help": "the help", "menu": "the menu"}
 """Modes that Esc ends, in words."""
 
@@ -32,7 +32,7 @@ class Hints:
         self._number = 0
 
     def show(self, text: str) -> None:
-        """Show a text; one that is shown already begins anew."""
+        """Show a text; one that is shown already starts over."""
         self._text = text
         self._number += 1
         self._start(self._end(self._number))

@@ -1,4 +1,4 @@
-"""The sharing out of the screen's lines, and the graphs below the table."""
+"""Layout: how the screen's lines are shared out, and the graphs below the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scope on the screen: filters that panes begin with, which are seen and cleared like any."""
+"""A scope on the screen: filters that panes begin with, visible and cleared like any other."""
 
 from __future__ import annotations
 

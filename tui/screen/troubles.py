@@ -1,4 +1,4 @@
-"""Each pane's trouble, asked once for each reading."""
+"""Each pane's trouble, computed once for each reading."""
 
 from __future__ import annotations
 

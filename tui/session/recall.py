@@ -1,4 +1,4 @@
-"""What was before the moment of a recording that was jumped to: histories, logs and cases."""
+"""The past of a moment that a replay jumped to: histories, logs and cases."""
 
 from __future__ import annotations
 

@@ -53,5 +53,5 @@ class Recorder:
 
 def _said(file: RecordingFile) -> str:
     if not file.moments:
-        return "nothing was recorded: there was no reading"
+        return "nothing was recorded: there was no reading yet"
     return f"{printable(str(file.path))}: {file.moments} moments, {octets(file.size)}"

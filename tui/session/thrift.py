@@ -1,4 +1,4 @@
-"""What is kept of the past while memory is short: less and less, and more again afterwards."""
+"""Thrift: how much of the past is kept while memory is short, and again afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What panes are drawn from: the latest snapshots, their history, and events."""
+"""View: what panes are drawn from: the latest snapshots, their history, and events."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from probes.units import Unit, printable, show
 from tui.table.lines import fit, width_of
 
 SIGNS = {"": " ", "warn": "~", "bad": "!"}
-"""What stands before a row, a tab and a sentence, by mark: unusual; somebody is harmed."""
+"""Signs before a row, a tab and a sentence, by mark: unusual; somebody is harmed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def no_altnames() -> Mapping[str, str]:
 
 
 class FilterError(ValueError):
-    """Not a filter; one sentence."""
+    """A text that is not a filter; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)

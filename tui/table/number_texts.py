@@ -1,4 +1,4 @@
-"""What many numbers look like, found without a call for each of them."""
+"""Texts of many numbers, made without a call for each."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tui.terminal.app_base import TerminalApp
 
 Front = list[Line | None]
-"""What is on the terminal, row by row; None: not known."""
+"""Rows that are on the terminal; None: not known."""
 
 
 @runtime_checkable

@@ -248,7 +248,7 @@ class _Modes:
 
 
 def in_foreground(fd: int) -> bool:
-    """Return whether the terminal is ours just now; in the background it is the shell's."""
+    """Return whether the terminal is ours now; in the background it is the shell's."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # not our controlling terminal: no shell of ours is at it

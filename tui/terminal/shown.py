@@ -1,4 +1,4 @@
-"""Whether a question was on the terminal when it was answered."""
+"""Checks that a question was on the terminal when it was answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector says, as a pane shows it: the line of its trouble."""
+"""A detector's claim as the line of trouble of a pane."""
 
 from __future__ import annotations
 

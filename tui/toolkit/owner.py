@@ -1,4 +1,4 @@
-"""Whose a row's process is, in tables and details: container, unit and network namespace."""
+"""Owner of a row's process, in tables and details: container, unit and network namespace."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Busiest(NamedTuple):
 
 
 EVERY = "*"
-"""As a hook's name: all hooks."""
+"""Name that stands for all hooks."""
 
 
 @dataclass(frozen=True, slots=True)

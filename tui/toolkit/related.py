@@ -20,7 +20,7 @@ from tui.toolkit.detail import heading
 MAX_RELATED = 8
 """Rows of each kind, at most; the others are counted."""
 Keep = Mapping[str, Collection[Value]]
-"""Which rows are related: those that have one of these values in each of these columns."""
+"""Condition for related rows: one of these values in each of these columns."""
 _PID = re.compile(r"\((\d+)\)")
 _BRACKETS = re.compile(r"\[\d+\]")
 _LEXICON = Lexicon()

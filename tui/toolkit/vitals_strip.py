@@ -1,4 +1,4 @@
-"""The strip of vital signs: at the same place whatever goes on, each number with its history."""
+"""The strip of vital signs: always at the same place, each number with its history."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tui.toolkit.history_line import PARTS, SECONDS
 from tui.widgets.spark import drawn, levels
 
 _BRIEF_SECONDS = 60.0
-"""How far back a history goes in one line."""
+"""Seconds of history in one line."""
 _WIDE, _HIGH = (110, 30)
 """Columns and lines of a screen from which on the strip has two lines."""
 _BRIEF_ORDER = ("dropped", "conn fail", "retrans", "in", "calls fail", "connects")
-"""What one line has, the first ones if not all fit."""
+"""Vital signs of one line, in order of importance."""
 _TITLE, _SHARE, _RATE, _GAP = 13, 6, 8, 1
 _BRIEF_RATE, _BRIEF_SHARE = 8, 6
 _SPARK_MOST, _BRIEF_SPARKS = 30, (4, 12)

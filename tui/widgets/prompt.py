@@ -52,7 +52,7 @@ class Question:
     hint: str = ""
     """Candidates that Tab found, until something is typed."""
     fault: str = ""
-    """What went wrong with the answer, until something is typed."""
+    """Fault of the answer, until something is typed."""
     at_once: Collection[str] = ()
     """Choices that also count if typed before the question was visible."""
 

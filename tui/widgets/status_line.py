@@ -94,7 +94,7 @@ def _hooks(s: StatusFigures) -> Iterator[_Item]:
     if busy := s.count(State.ATTACHING):
         yield _Item(2, f"  +{busy} attaching", "warn", f"  +{busy}")
     if s.forgotten:
-        yield _Item(2, f"  {units.count(s.forgotten)} rows forgotten", "warn")
+        yield _Item(2, f"  {units.count(s.forgotten)} rows left out", "warn")
     yield _Item(1, f"  hooks {s.count(State.ATTACHED, State.PASSIVE)}")
     if lower := sum(one.degraded for one in s.statuses):
         yield _Item(1, f", {lower} on a lower rung", "warn", f" ~{lower}")

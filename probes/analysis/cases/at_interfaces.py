@@ -1,4 +1,4 @@
-"""Claims by the interface that they are about, for those who show interfaces."""
+"""Claims by interface, for panes and output that show interfaces."""
 
 from __future__ import annotations
 

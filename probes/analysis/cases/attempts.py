@@ -1,4 +1,4 @@
-"""All connection attempts of a host as arrays: a column at a time, few rows or many."""
+"""All connection attempts of a host as arrays, one column at a time."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "IP_INNOROUTES": ("IpInNoRoutes", "IpExtInNoRoutes", "Ip6InNoRoutes"),
     "IP_OUTNOROUTES": ("IpOutNoRoutes", "Ip6OutNoRoutes"),
 }  # fmt: skip
-"""Of this host's own namespace; what is not listed is asked for by the cause's own name."""
+"""Counters of this host's own namespace by cause; others go by the cause's own name."""
 LINKS = {
     "rx_dropped": "rx_dropped",
     "rx_missed": "rx_missed",

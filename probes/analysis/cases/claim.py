@@ -1,4 +1,4 @@
-"""A claim: one thing that is wrong, as the numbers of one hook tell it."""
+"""A claim: one thing that is wrong, as the numbers of one hook show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector: what it judges, and by which hooks."""
+"""A detector: what it judges, and which hooks it needs."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ CAUSES: Mapping[str, DropCause] = {
         "{what} at {at} cannot be forwarded", ("ip route",), ("net.ipv4.conf.{at}.forwarding",)
     ),
     "IP_LOCAL_SOURCE": DropCause(
-        "{what} of this host's own address comes in at {at}: a loop, or forged",
+        "{what} with this host's own source address arrives at {at}: a loop, or forged",
         ("ip route", "tcpdump -eni {at} -c 5"),
     ),
     "FRAG_REASM_TIMEOUT": DropCause(
@@ -175,7 +175,7 @@ _COUNTERS = {
     "Ip6OutNoRoutes": "IP_OUTNOROUTES",
 }
 _LISTEN = {"request queue full": REQUEST}
-"""Of TcpExtListenDrops, by what the row says in words."""
+"""Causes of TcpExtListenDrops, by the row's reason."""
 
 
 def cause_of(reason: str, function: str, port: int | None = None) -> str:

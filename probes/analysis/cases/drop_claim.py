@@ -1,4 +1,4 @@
-"""How a claim of lost packets is made: by whom they are lost does not matter."""
+"""Construction of claims of lost packets, whoever loses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drops tell of a port: whether packets to it were dropped on this host of late."""
+"""Recent drops by port: whether this host dropped packets to it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class Progress(StrEnum):
 
     NOW = "now"
     EASING = "easing"
-    """It is not so any more, but was so a moment ago: it may come again."""
+    """No longer the case, but it was a moment ago, and may come back."""
     OVER = "over"
 
 

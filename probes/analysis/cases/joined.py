@@ -1,4 +1,4 @@
-"""Claims of one cause made one case: by what they have in common, which was counted."""
+"""Joins claims of one cause to one case, by what was counted for both."""
 
 from __future__ import annotations
 

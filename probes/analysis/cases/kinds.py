@@ -1,4 +1,4 @@
-"""Kinds of trouble: what a claim is about, as the vital signs and the timeline tell them apart."""
+"""Kinds of trouble, as the vital signs and the timeline distinguish them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases that somebody said are ordinary here: counted, and no alarm."""
+"""Cases that the user called ordinary here: counted, but no alarm."""
 
 from __future__ import annotations
 

@@ -108,12 +108,12 @@ def usual(finding: Finding) -> str:
 def calm(watched: float, unknown_for: float, counters: str = "") -> str:
     """Say that nothing is wrong, and no more than is known.
 
-    watched: seconds. unknown_for: seconds until what is usual is known; 0: it is. counters: what is
-    known of them since boot.
+    watched: seconds. unknown_for: seconds until usual values are known; 0: they are. counters: a
+    sentence on their average since boot.
     """
     if unknown_for <= 0:
         return "ok: nothing is unusual here"
-    known = f"what is usual is known in {_seconds(max(unknown_for, 1))}"
+    known = f"usual values are known in {_seconds(max(unknown_for, 1))}"
     said = [f"watching for {_seconds(watched)}: nothing is failing outright", known, counters]
     return "; ".join(filter(None, said))
 
@@ -122,7 +122,7 @@ def calm_after(watched: float, unknown_for: float, counters: str = "") -> str:
     """Say the same when the watch has ended."""
     if unknown_for <= 0:
         return f"nothing is wrong: watched {_seconds(watched)}, and nothing was unusual"
-    known = f"what is usual is known after {_seconds(max(unknown_for, 1))} more"
+    known = f"usual values are known after {_seconds(max(unknown_for, 1))} more"
     return "; ".join(
         filter(None, (f"nothing is wrong: watched {_seconds(watched)}", known, counters))
     )

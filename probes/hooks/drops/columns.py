@@ -31,7 +31,7 @@ _TEXTS = ("interface", "reason", "location", "protocol", "trait")
 
 
 class _Called(NamedTuple):
-    """What numbers are called. of: the place in `texts` that each entry has."""
+    """Names of numbers. of: the place in `texts` that each entry has."""
 
     texts: list[str]
     of: NDArray[Any]

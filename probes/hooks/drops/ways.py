@@ -10,7 +10,7 @@ from probes.units import DASH
 
 NO_WAY, IN, CAME, THROUGH, OUT = DASH, "in", "came", "through", "out"
 _WAYS = (NO_WAY, IN, CAME, THROUGH, OUT)
-"""By their number in C."""
+"""Ways, by their number in C."""
 OUT_NUMBER = _WAYS.index(OUT)
 
 

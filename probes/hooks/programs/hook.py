@@ -105,7 +105,7 @@ def _map_ids(programs: Iterable[KernelProgram]) -> set[int]:
 
 
 class _About:
-    """What is known about programs besides their counts."""
+    """Facts about programs besides their counts."""
 
     def __init__(
         self, maps: Mapping[int, Map], at: attach_points.Where, held: Holders, mine: set[int]

@@ -1,4 +1,4 @@
-"""Links of BPF programs in words: one function for each of the kernel's types of links."""
+"""Descriptions of BPF links: one function for each of the kernel's types."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ _PERF = (
     _tracepoint,
     _counted,
 )
-"""By enum bpf_perf_event_type."""
+"""Descriptions by enum bpf_perf_event_type."""
 _TYPES: dict[str, Callable[[Link, LinkContext], str]] = {
     **dict.fromkeys(("xdp", "tcx", "netkit"), _device),
     **dict.fromkeys(("raw_tracepoint", "iter"), _named),
@@ -161,4 +161,4 @@ _TYPES: dict[str, Callable[[Link, LinkContext], str]] = {
     "uprobe_multi": _uprobe_multi,
     "netfilter": _netfilter,
 }
-"""By enum bpf_link_type; what is not here is named by its type."""
+"""Descriptions by enum bpf_link_type; links of other types are named by their type."""

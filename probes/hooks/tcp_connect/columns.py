@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 EmptyRows = Callable[[Sequence[Who]], "ColumnRows | None"]
 """Makes rows of attempts of which nothing is counted; None: it cannot."""
 _BUCKETS = 40
-"""Of the histogram of times, as in C."""
+"""Buckets of the histogram of times, as in C."""
 _MAX_SUM = 1 << 60
-"""From here on, the sum of several counters may need more than 63 bits."""
+"""Largest counter; the sum of several larger ones may need more than 63 bits."""
 
 
 def completed(

@@ -138,7 +138,9 @@ HOOK = Hook(
         level("errno", "Errno", "errno of the latest failure; 0: none", Unit.NUMBER, field="error"),
         level("pending", "Pending", "attempts still under way", Unit.COUNT, field=None),
         level("late", "Late", "those under way for a second or longer", Unit.COUNT, field=None),
-        level("oldest_ns", "Oldest", "since when the first is under way", Unit.NS, field=None),
+        level(
+            "oldest_ns", "Oldest", "how long the oldest of these has waited", Unit.NS, field=None
+        ),
         level(
             "via",
             "By",

@@ -18,7 +18,7 @@ from probes.toolkit.links import scoped_here
 from probes.units import DASH
 
 LATE_NS = 1_000_000_000
-"""From here on an attempt is late: its SYN has been sent again."""
+"""Nanoseconds after which an attempt is late: its SYN has been sent again."""
 _ALIKE_NS = 100_000_000
 """Times that are no farther apart may be those of one attempt."""
 _ROUTES_STAY, _MOST_ROUTES = 5.0, 64
@@ -53,7 +53,7 @@ class UnderWay(NamedTuple):
 
 NOBODY = UnderWay()
 Waiting = dict[Who, UnderWay]
-"""What is under way, by the row's key."""
+"""Attempts under way, by the row's key."""
 
 
 class BegunBefore:
@@ -117,7 +117,7 @@ class MissedEnds:
 
 
 class WaysOut:
-    """By which interfaces SYNs that nobody answers leave: by the routes of this namespace, now."""
+    """Interfaces by which unanswered SYNs leave, by the present routes of this namespace."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

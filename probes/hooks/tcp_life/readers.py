@@ -66,7 +66,7 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
         found = [record(table, entry) for entry in entries]
         listening = listeners.find({e["port"] for e in found if e["inward"] and not e["owner"]})
         rows = others.rows(entries, made)
-        if others.full:  # a row may have begun anew while its connections were open
+        if others.full:  # a row may have started over while its connections were open
             rows = _with_open(columns, rows, found, opening.tables["open"])
         return rows
 
@@ -148,7 +148,7 @@ Side = tuple[int, int, int, str]
 
 
 class _LifePoll:
-    """What polls have shown: connections that appear and go, and what those that stay carry."""
+    """Results of polls: connections that appear and go, and what those that stay carry."""
 
     def __init__(self) -> None:
         self.tallies: Tallies[Side] = Tallies()

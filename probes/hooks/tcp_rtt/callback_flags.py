@@ -33,11 +33,11 @@ class FlagStage(IntEnum):
     """The iterator's step for a connection that was open before; numbers are those of the C."""
 
     ALONE = 0
-    """It gives it the flags."""
+    """The mode that gives sockets the flags."""
     ALONGSIDE = 1
-    """It takes them back: somebody else's sock_ops program would get the callbacks as well."""
+    """The mode that takes them back: another sock_ops program would get the callbacks as well."""
     LEAVING = 2
-    """It takes back all flags, also those of connections established since."""
+    """The mode that takes back all flags, also those of connections established since."""
 
 
 # -- whether it is possible here --------------------------------------------------------------
@@ -51,7 +51,7 @@ def refused() -> ProbeError | None:
         why = "this kernel's bpf_setsockopt() sets no callback flags of open sockets (Linux 6.12)"
         return Unsupported(why)
     if lacking := capabilities.missing(capabilities.SYS_ADMIN):
-        why = f"other network namespaces and programs take {lacking[0]}, which this process lacks"
+        why = f"this process lacks {lacking[0]}, which other namespaces and programs need"
         return Denied(why, remedy=capabilities.ROOT)
     return _part_of_the_tree() or _foreign_program()
 
@@ -75,7 +75,7 @@ def _foreign_program() -> ProbeError | None:
     except OSError as failed:
         why, remedy = capabilities.why_not(capabilities.SYS_ADMIN)
         return Denied(
-            f"whether there are other sock_ops programs cannot be asked: {why}",
+            f"ebpftop cannot tell whether there are other sock_ops programs: {why}",
             errno=failed.errno or 0,
             remedy=remedy,
         )

@@ -1,4 +1,4 @@
-"""Rows of connections with callbacks, each made anew only where something changed."""
+"""Rows of connections with callbacks, each rebuilt only where something changed."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CallbackRows:
                 known = self._known[s.cookie]
                 i = s.info
                 known.settled = Estimate(i.rtt_us, i.min_rtt_us, i.data_segs_out, s.inode)
-                known.owner = _NOBODY  # so that the row is made anew
+                known.owner = _NOBODY  # so that the row is rebuilt
 
     def inodes(self) -> set[int]:
         place = self._inode

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FIELDS = ("cookie", "laddr", "lport", "raddr", "rport", "srtt_us", "min_us", "retransmits", "sent")
-"""What an iterator tells of a connection, by column: its C fields have the same names."""
+"""Columns that an iterator fills; its C fields have the same names."""
 _MOST_OWNERS = 4096
 
 

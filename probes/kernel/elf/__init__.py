@@ -108,7 +108,7 @@ class Elf:
     def _opened(self, what: Callable[[File], T]) -> T:
         with opened(self.path) as file:
             if self._identity not in ((), file.identity):
-                raise ValueError("another file by now")
+                raise ValueError("replaced by another file")
             self._identity = file.identity
             return what(file)
 

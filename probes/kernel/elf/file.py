@@ -105,7 +105,7 @@ def opened(path: str) -> Iterator[File]:
     try:
         about = os.fstat(place)
         if not stat.S_ISREG(about.st_mode) or about.st_size < _SMALLEST:
-            raise ValueError("no file")
+            raise ValueError("not a regular file")
         fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     finally:
         os.close(place)

@@ -72,8 +72,8 @@ def set_xdp(ifindex: int, prog_fd: int, flags: int, expected_fd: int | None = No
 def wireguard_port(interface: str) -> int | None:
     """Return the UDP port that a WireGuard interface listens on; None where it is unavailable.
 
-    CAP_NET_ADMIN. Linux 5.6. Raises ProbeError where the kernel cannot be asked just now, for want
-    of files or memory.
+    CAP_NET_ADMIN. Linux 5.6. Raises ProbeError where the kernel cannot be asked, for want of files
+    or memory.
     """
     from pyroute2 import WireGuard
     from pyroute2.netlink.exceptions import NetlinkError

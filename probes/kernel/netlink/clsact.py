@@ -100,7 +100,7 @@ def qdisc(ifindex: int) -> str | None:
 
 def no_egress() -> Busy:
     """Return the refusal of egress where somebody has an ingress qdisc."""
-    why = "an ingress qdisc takes the place of the clsact qdisc that egress needs"
+    why = "an ingress qdisc is in the place of the clsact qdisc that TC egress needs"
     return Busy(why, errno=EEXIST)
 
 
@@ -109,7 +109,7 @@ def _make_qdisc(ifindex: int, direction: str) -> bool:
     if not errno:
         return True
     if errno != EEXIST:
-        raise nlsocket.refusal(errno, "a clsact qdisc", kernel)
+        raise nlsocket.refusal(errno, "adding a clsact qdisc", kernel)
     # An ingress qdisc serves ingress, but would take an egress filter for one of ingress.
     if direction == "egress" and qdisc(ifindex) != "clsact":
         raise no_egress()
@@ -126,10 +126,12 @@ def _add_filter(ifindex: int, direction: str, prog_fd: int, name: str, made: boo
         if errno == EEXIST:  # somebody took that priority since it was looked up
             continue
         if errno:
-            raise nlsocket.refusal(errno, "a clsact filter", kernel)
+            raise nlsocket.refusal(errno, "adding a clsact filter", kernel)
         behind = sum(p < priority for p in taken)
         return ClsactFilter(ifindex, direction, priority, name, id, made, behind)
-    raise Busy("other filters are added faster than a free priority can be found", errno=EEXIST)
+    raise Busy(
+        "other filters were added faster than ebpftop could find a free priority", errno=EEXIST
+    )
 
 
 def _free(taken: set[int]) -> int:

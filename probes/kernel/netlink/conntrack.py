@@ -39,7 +39,7 @@ def arriving(sent: TrackedFlow) -> TrackedFlow | None:
     """Return the answers to packets that this host sends, as they look when they arrive.
 
     None where the connection is not tracked: they then look as they do to the socket. Raises
-    ProbeError or OSError where that cannot be told just now, for want of files or memory.
+    ProbeError or OSError where that cannot be told at the moment, for want of files or memory.
     """
     if not _tracks():
         return None

@@ -37,7 +37,7 @@ _QUEUES = Struct(
 _SK_MEMINFO_DROPS = 8  # in include/uapi/linux/sock_diag.h; Linux 4.12
 _UNKNOWN = 0xFFFFFFFF
 MAPPED = b"\0" * 10 + b"\xff\xff"
-"""How an IPv4-mapped address begins."""
+"""Prefix of an IPv4-mapped address."""
 
 
 class TcpState(IntEnum):

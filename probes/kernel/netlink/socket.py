@@ -311,7 +311,7 @@ def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
     """Raise the error of NLMSG_ERROR, or of the NLMSG_DONE of a dump that failed midway."""
     errno, kernel = _answer(data, message, flags, start, end)
     if errno:
-        raise refusal(errno, "netlink does not list it", kernel)
+        raise refusal(errno, "netlink refused to list it", kernel)
 
 
 def _answer(data: bytes, message: int, flags: int, start: int, end: int) -> tuple[int, str]:

@@ -42,7 +42,7 @@ class _Policy(NamedTuple):
 def gateways(addresses: Iterable[str] | None) -> Iterator[Gateway]:
     """Yield the gateways of the policies for these addresses; None: of all there are.
 
-    Raises ProbeError where they cannot be listed just now, for want of files or memory.
+    Raises ProbeError where they cannot be listed at the moment, for want of files or memory.
     """
     try:
         policies = nlsocket.dump(nlsocket.XFRM, _GET_POLICY, _ALL, _policy)

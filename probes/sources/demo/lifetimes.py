@@ -10,7 +10,7 @@ from probes.drop_rule import DropRule
 from probes.sources.demo.flood import SENDERS, Sender, matches
 
 Amount = Callable[[float, float], float]
-"""What there is from one moment to another: it adds up."""
+"""An amount from one moment to another: it adds up."""
 
 
 class Lived(NamedTuple):
@@ -34,7 +34,7 @@ class Lived(NamedTuple):
 
 
 class _Stopped:
-    """When one sender was stopped: spans that do not meet, oldest first.
+    """Spans in which one sender was stopped; they do not meet, oldest first.
 
     Rules are set and ended at the present, so only the last span still changes, and the amounts
     of all others are added up once.

@@ -52,7 +52,7 @@ _NUMBERS = {i.name: i.ifindex for i in INTERFACES}
 NO_NATIVE = frozenset({"eth0", "lo", "br0"})
 REFUSED: dict[str, ProbeError] = {
     f"xdp@{f.interface}": Busy(
-        f"{f.title} ({f.mode}) is attached to {f.interface} already, and nobody is replaced",
+        f"{f.title} ({f.mode}) is attached to {f.interface}, and ebpftop replaces nobody's program",
         errno=errno.EBUSY,
         remedy=f"If it is not needed: ip link set dev {f.interface} xdp off",
     )
@@ -115,7 +115,7 @@ CALLERS_OF = {
         ("sshd", 30118, 0.03),
     ),
 }
-"""Those of calls that others do not make, or hardly."""
+"""Callers of calls that others hardly make."""
 
 
 ADDRESSES = {"lo": "127.0.0.1 ::1", "eth0": "10.0.0.2 2001:db8::2", "eth1": "192.0.2.10"}

@@ -1,4 +1,4 @@
-"""Keeping up with interfaces that come, go and are renamed."""
+"""Following interfaces that come, go and are renamed."""
 
 from __future__ import annotations
 

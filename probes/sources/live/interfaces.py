@@ -41,7 +41,7 @@ class Interfaces:
 
 
 def listed() -> dict[int, str]:
-    """Return the interfaces. Raises ProbeError where the kernel cannot be asked just now."""
+    """Return the interfaces. Raises ProbeError where the kernel cannot be asked at the moment."""
     try:
         return route.names()
     except OSError as failed:

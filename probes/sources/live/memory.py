@@ -23,7 +23,7 @@ from probes.units import quoted
 DEFAULT = 200_000_000
 """Bytes, where there are no more than `CPUS`."""
 CPUS = 32
-"""What the maps of more takes is added: else nothing would be left for rows."""
+"""Number of CPUs beyond which the maps of each are added, so that there is room for rows."""
 EVERY = 2.0
 """Seconds from one look to the next; half of that while more and more is used."""
 _SELDOM, _OFTEN = 10.0, 2.0
@@ -131,7 +131,7 @@ def parse(text: str) -> int:
     number = text.strip().upper().removesuffix("B").removesuffix("M").strip()
     if not (number.isascii() and number.isdecimal() and 100 <= int(number[:9]) <= 1_000_000):
         raise ValueError(
-            f"{quoted(text)} is not a bound on memory: write megabytes, from 100 on, such as 200"
+            f"{quoted(text)} is not a memory limit: write megabytes, from 100 on, such as 200"
         )
     return int(number) * 1_000_000
 

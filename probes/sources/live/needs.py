@@ -1,4 +1,4 @@
-"""Capabilities that are still of use once everything is attached."""
+"""Capabilities that are still needed once everything is attached."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""When to read: every interval, all hooks together, and twice as soon as all of them stand.
+"""Pace of readings: all hooks together at every interval, and twice as soon as all are attached.
 
-And a hook at once of which something was attached; what needs no attaching twice at the start.
+A hook is also read as soon as something of it is attached; what needs no attaching, twice at the
+start.
 """
 
 from __future__ import annotations

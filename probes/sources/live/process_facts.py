@@ -1,4 +1,4 @@
-"""A process in a person's words: its command line, its user, and since when it runs."""
+"""Facts about a process for the user: its command line, its user, and since when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room for the compiler within the bound on memory: it is made, waited for a while, or refused."""
+"""Room for the compiler within the memory limit: ebpftop makes it, waits for it, or refuses."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Room:
         needed = taken + COMPILER
         return ProbeError(
             f"there is no room for the compiler: {_megabytes(taken)} are in use, it needs "
-            f"{_megabytes(COMPILER)} more, and the bound is {_megabytes(self._limit)}; it is "
-            "tried again when there is room",
+            f"{_megabytes(COMPILER)} more, and the limit is {_megabytes(self._limit)}; "
+            "ebpftop tries again when there is room",
             errno=errno.ENOMEM,
             remedy=f"Allow more: --memory {-(-needed // _STEP) * _STEP // 1_000_000}.",
         )

@@ -167,7 +167,7 @@ class Live:
     async def start(self) -> None:
         self._start_workers()
         await self._climbers.run(self._prepare)
-        self._background.keep("the bound on memory", self._hold_memory)
+        self._background.keep("the memory limit", self._hold_memory)
         self.follow()
         self._watch_over()
         for interface, rule in self._drops:
@@ -181,7 +181,7 @@ class Live:
         """
         self._start_workers()
         await self._climbers.run(self._prepare)
-        self._background.keep("the bound on memory", self._hold_memory)
+        self._background.keep("the memory limit", self._hold_memory)
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await self._climb_first(self._by_source())
@@ -286,7 +286,7 @@ class Live:
             narrow = self._bound.is_narrow(expected.memory(others))
         except Exception as raised:  # everything is attached all the same
             narrow = False
-            self._background.tell("the bound on memory", raised)
+            self._background.tell("the memory limit", raised)
         for climbs in groups if narrow else ():
             await self._with_climber(climbs[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
@@ -460,7 +460,7 @@ class Live:
             try:
                 await self._climbers.run(self._rules.tend)
             except Exception as raised:
-                self._background.tell("tending drop rules", raised)
+                self._background.tell("checking drop rules", raised)
 
     async def close(self) -> None:
         self._background.cancel()

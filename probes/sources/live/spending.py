@@ -1,4 +1,4 @@
-"""CPU use of each attachment's programs, and cutting them: the hands of `budget`."""
+"""CPU use of each attachment's programs; slowing and detaching them as `budget` decides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Costs = Mapping[Attachment, tuple[int, int, float]]
 
 
 def costs(attachments: Iterable[Attachment]) -> Costs:
-    """Return the costs, without what cannot be read just now.
+    """Return the costs, without what cannot be read at the moment.
 
     It is tried again in the next window.
     """

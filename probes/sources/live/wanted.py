@@ -1,4 +1,4 @@
-"""Hooks that are attached by themselves: at the start, and to interfaces that come later."""
+"""Hooks that ebpftop attaches unasked: at the start, and to interfaces that come later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that work for an event loop and lose no answer where memory is short.
+"""Threads that work for an event loop, and lose no result when memory is short.
 
 ThreadPoolExecutor loses the result of a call if there is no memory to deliver it: its caller then
 waits for ever.

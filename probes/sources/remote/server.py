@@ -74,7 +74,7 @@ class Begin:
                     observe_only,
                     _budget(asked.get("budget", budget.DEFAULT)),
                 )
-        raise Malformed("it does not say what to begin with")
+        raise Malformed('the first request is not "begin"')
 
 
 def _budget(asked: object) -> float | None:
@@ -92,7 +92,7 @@ async def begun(reader: asyncio.StreamReader) -> Begin | None:
         async with asyncio.timeout(protocol.SILENCE):
             line = await reader.readline()
     except ValueError:
-        raise Malformed("it is longer than any request") from None
+        raise Malformed("the request is too long") from None
     except (TimeoutError, ConnectionError):
         return None
     return Begin.read(protocol.read_json(line)) if line else None
@@ -275,7 +275,7 @@ class Serving:
         except Malformed as wrong:
             error = ProbeError(str(wrong))
         except Exception as unexpected:  # what is asked may be anything, and ends nothing here
-            error = ProbeError(f"it could not be done there: {_named(unexpected)}")
+            error = ProbeError(f"the request failed there: {_named(unexpected)}")
         if asked.get("do") != "ping":
             self._say(surely=True)
         self._writer.write(protocol.answer(asked.get("id"), error, result))

@@ -105,22 +105,26 @@ class RemoteSession:
             raise ProbeError(f"{self._command[0]} cannot be run: {failed.strerror}") from None
         self._tasks.append(asyncio.create_task(self._listen_to_words()))
         begun = self._question(do="begin", **asked)
-        try:  # a person at a prompt may take as long as they like
+        try:  # a user at a prompt may take as long as they like
             async with asyncio.timeout(None if self._ask else 3 * ssh.CONNECT_SECONDS):
                 await self._read_greeting()
-                async with asyncio.timeout(2 * GONE):  # no person is asked anything now
+                async with asyncio.timeout(2 * GONE):  # the user is asked nothing now
                     hello = await self._read_hello()
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._why() from None
         except TimeoutError:
             raise ProbeError(f"{self._way.name} does not answer") from None
         except Malformed as wrong:
-            raise ProbeError(f"{self._way.name} is not understood: {wrong}") from None
+            raise ProbeError(
+                f"{self._way.name} gave an answer that is not valid: {wrong}"
+            ) from None
         except ProbeError:
             raise
         except Exception as unexpected:  # whatever it is, it comes from there
             what = type(unexpected).__name__
-            raise ProbeError(f"{self._way.name} is not understood ({what})") from unexpected
+            raise ProbeError(
+                f"{self._way.name} gave an answer that is not valid ({what})"
+            ) from unexpected
         self._begun = True
         self._tasks.append(asyncio.create_task(self._listen()))
         try:
@@ -162,12 +166,12 @@ class RemoteSession:
                 f"protocol, the one here version {protocol.VERSION}",
                 remedy="Update the older one.",
             )
-        raise ProbeError(f"{self._way.name} did not start an ebpftop: it prints something else")
+        raise ProbeError(f"{self._way.name} did not start ebpftop: it printed something else")
 
     async def _read_hello(self) -> protocol.Hello:
         kind, payload = await self._message()
         if kind != protocol.HELLO:
-            raise Malformed("it does not say whose numbers these are")
+            raise Malformed("the greeting lacks the host")
         return protocol.read_hello(payload)
 
     async def _message(self) -> tuple[bytes, bytearray]:
@@ -195,11 +199,11 @@ class RemoteSession:
         except TimeoutError:
             cut = Disconnected(f"no message came for {GONE:.0f} s")
         except Malformed as wrong:
-            cut = Disconnected(f"a message was not understood: {wrong}")
+            cut = Disconnected(f"a message was not valid: {wrong}")
         except (asyncio.IncompleteReadError, ConnectionError):
             cut = Disconnected((await self._why()).why)
         except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
-            cut = Disconnected(f"a message was not understood ({type(unexpected).__name__})")
+            cut = Disconnected(f"a message was not valid ({type(unexpected).__name__})")
         self._end_with(cut)
 
     async def _hear(self, kind: bytes, payload: bytearray) -> None:
@@ -283,7 +287,7 @@ class RemoteSession:
     def _question(self, **what: Any) -> asyncio.Future[tuple[str, ...]]:
         future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
         if self._over.done():
-            future.set_exception(self._over.exception() or Disconnected("it has ended"))
+            future.set_exception(self._over.exception() or Disconnected("the session has ended"))
             return future
         assert self._process is not None
         assert self._process.stdin is not None
@@ -342,7 +346,7 @@ class RemoteSession:
             for task in self._tasks[1:]:
                 task.cancel()
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)
-            self._end_with(Disconnected("it has ended"))
+            self._end_with(Disconnected("the session has ended"))
             try:
                 async with asyncio.timeout(LEAVING):
                     await self._drained(process)

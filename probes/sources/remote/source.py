@@ -281,7 +281,9 @@ class Remote:
 
     async def _do(self, **what: Any) -> tuple[str, ...]:
         if self._call is None:
-            raise ProbeError(f"{self._way.name} is not connected", remedy="It is tried again.")
+            raise ProbeError(
+                f"{self._way.name} is not connected", remedy="ebpftop is reconnecting."
+            )
         return await self._call.ask(**what)
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
@@ -316,16 +318,15 @@ class Remote:
         for enforced in self.rules():
             if (enforced.interface, enforced.rule.what) == (interface, rule.what):
                 return enforced
-        raise ProbeError(f"{self._way.name} does not say what became of the rule")
+        raise ProbeError(f"{self._way.name} did not confirm the rule")
 
     async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         """Return the cautions about users who are logged in there, as this program is by ssh."""
         try:
             return await self._do(do="cautions", interface=interface, rule=str(rule))
         except ProbeError as why:  # an older ebpftop cannot tell
-            return (
-                (f"it is not known whether this may cut you off from {self._way.name}: {why.why}"),
-            )
+            host = self._way.name
+            return (f"ebpftop cannot tell whether this may cut you off from {host}: {why.why}",)
 
     async def remove_rule(self, interface: str, rule: DropRule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))
@@ -360,9 +361,9 @@ def other_version(name: str, there: protocol.Hello, here: str) -> str:
     unknown, missing = sorted(there.hooks - ours), sorted(ours - there.hooks)
     said = f"{name} runs ebpftop {there.version}, this is {here}"
     if missing:
-        said += f"; there is no {', no '.join(missing)} there"
+        said += f"; not known there: {', '.join(missing)}"
     return f"{said}; not known here: {', '.join(unknown)}" if unknown else said
 
 
 def _unexpected(error: Exception) -> ProbeError:
-    return ProbeError(f"an error in it ({type(error).__name__})")
+    return ProbeError(f"an internal error ({type(error).__name__})")

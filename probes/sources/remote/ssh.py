@@ -101,7 +101,7 @@ def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:
     if status == _FAILED:
         return ProbeError(f"{name} cannot be reached: {said or 'ssh does not say why'}")
     if status == 126:
-        return ProbeError(f"{name} may not run it: {said}")
+        return ProbeError(f"{name} cannot execute the command: {said}")
     if said:
         return ProbeError(f"{name}: {said}")
     return ProbeError(f"{name}: it ended with status {status} and no message")

@@ -421,7 +421,7 @@ def test_a_malformed_file_is_left_with_a_sentence(directory: Path, content: byte
     file.touch(mode=0o600)
     file.write_bytes(content)
     (said,) = persistent.sweep(directory)
-    assert "is not one of our records" in said
+    assert "is not a record of ebpftop" in said
     assert file.read_bytes() == content
 
 

@@ -98,7 +98,7 @@ def test_want_of_files_in_the_kernel_s_answer_is_said_as_such(
         pytest.skip("this kernel is asked otherwise")
     monkeypatch.setattr(patience, "_in_child", True)  # the call is made here
     monkeypatch.setattr(bpf, call, _raises(errno.EMFILE))
-    with pytest.raises(ProbeError, match=r"just now: Too many open files$"):
+    with pytest.raises(ProbeError, match=r"at the moment: Too many open files$"):
         uprobe.attach(program, POINT)
 
 

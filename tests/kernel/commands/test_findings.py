@@ -87,4 +87,4 @@ def test_one_reading_is_none() -> None:
 def test_hooks_by_which_nothing_is_judged_are_usage() -> None:
     done = ebpftop("findings", "--hook", "protocols@lo")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "by protocols alone nothing is judged" in done.stderr
+    assert "findings cannot judge by protocols alone" in done.stderr

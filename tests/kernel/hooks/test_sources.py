@@ -264,7 +264,7 @@ def test_at_xdp_packets_without_ethernet_header_are_refused(modules: Modules) ->
 
 @pytest.mark.anywhere
 def test_the_ladder_never_comes_into_the_data_path_by_itself(modules: Modules) -> None:
-    """Also where all that looks on is refused; only a person's word does."""
+    """Also where all that looks on is refused; only the user's request does."""
     index, _ = veth()
     blind = replace(HOOK, ladder=HOOK.ladder[3:])
     attachment = Attachment(blind, modules, "v0", index)

@@ -40,7 +40,7 @@ def silent() -> Iterator[str]:
 def test_a_look_at_one_is_left_behind_and_the_others_go_on(silent: str) -> None:
     with pytest.raises(patience.TookTooLong):
         patience.within(0.2, partial(os.stat, silent))
-    with pytest.raises(Exception, match="it took longer than"):
+    with pytest.raises(Exception, match="no answer within"):
         elf.read(silent, 0.2)
     assert elf.read(own_libc()).named("getaddrinfo")
 

@@ -63,7 +63,7 @@ def test_within_it_nothing_is_left_out() -> None:
 def test_a_bound_that_is_none_is_a_usage_error(wrong: str) -> None:
     done = ebpftop("once", "--memory", wrong)
     assert done.returncode == 2
-    assert "is not a bound on memory: write megabytes, from 100 on, such as 200" in done.stderr
+    assert "is not a memory limit: write megabytes, from 100 on, such as 200" in done.stderr
 
 
 HOOKS = ("drops", "tcp-connect")

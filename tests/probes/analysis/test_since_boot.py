@@ -78,9 +78,9 @@ def test_an_interface_counts_since_it_was_made() -> None:
 @pytest.mark.parametrize(
     ("before", "now", "since", "said"),
     [
-        (500_000, 500_014, BOOT, "counters are as since boot"),
+        (500_000, 500_014, BOOT, "counters are at their average since boot"),
         (20_000, 30_000, BOOT, "UdpRcvbufErrors is above its average since boot"),
-        (500_000, 500_014, "later", "counters are as since boot"),
+        (500_000, 500_014, "later", "counters are at their average since boot"),
         (20_000, 30_000, "later", ""),
     ],
 )

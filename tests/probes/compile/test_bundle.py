@@ -76,7 +76,10 @@ def _of(about: Provenance, **changes: str) -> Provenance:
         (lambda a: _of(a, machine="s390x"), r"\(s390x\), and this is Linux "),
         (lambda a: _of(a, btf="0" * 64), "made for a kernel with BTF 000000000000, and this one's"),
         (lambda a: replace(a, locked=not a.locked), "lockdown=confidentiality was o"),
-        (lambda a: replace(a, c="0"), "made by ebpftop 1.2, whose C is not that of this one 7.8"),
+        (
+            lambda a: replace(a, c="0"),
+            "made by ebpftop 1.2, whose C differs from that of this one 7.8",
+        ),
     ],
 )
 def test_one_of_another_kernel_or_version_is_refused(

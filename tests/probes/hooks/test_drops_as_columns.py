@@ -131,7 +131,7 @@ def test_rows_that_follow_have_their_texts() -> None:
         ("-", "(others)", "-", 3, "-", None, "-", "", None, "packets", None, 0, 0, "-", None, None),
         (
             "-",
-            "nobody listens",
+            "no listener",
             "UdpNoPorts",
             1,
             "udp",

@@ -325,7 +325,7 @@ def test_a_ladder_ends_on_a_rung_that_needs_nothing(hook: Hook) -> None:
 
 @every_hook
 def test_only_what_looks_on_can_be_attached_at_start(hook: Hook) -> None:
-    """A hook that looks on may have rungs in the data path, for a person who pins them."""
+    """A hook that looks on may have rungs in the data path, for a user who pins them."""
     for rung in hook.ladder:
         kinds = [type(p.point) for p in rung.programs]
         if XdpLink in kinds or XdpNetlink in kinds:

@@ -113,7 +113,7 @@ def test_cells_are_counted_before_they_are_made() -> None:
     data = Reader(bytes(out.data) * (MOST_CELLS // 1000 + 1))
     for _ in range(MOST_CELLS // 1000):
         data.column(1000, None)
-    with pytest.raises(Malformed, match="larger than --memory"):
+    with pytest.raises(Malformed, match="more memory than --memory allows"):
         data.column(1000, None)
 
 

@@ -17,7 +17,7 @@ from tui.config import paths
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="makes files of other users")
 PERSON, OTHER = 65533, 65534
-ELSE = "somebody else"
+ELSE = "another user"
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_link_of_the_person_leads_only_to_where_they_could_write_themselves(
         lambda: files.check(through / "new"),
         lambda: files.make_folder(through / "folder"),
     ):
-        with pytest.raises(OSError, match="a folder of somebody else"):
+        with pytest.raises(OSError, match="another user's folder"):
             write()
     assert list((tmp_path / "roots").iterdir()) == []
 
@@ -234,7 +234,7 @@ def test_who_called_sudo_reads_nothing_that_is_root_s(
     secret.write_text("[key]")
     secret.chmod(0o640)
     (tmp_path / "link").symlink_to("secret")
-    with pytest.raises(OSError, match="not yours to read"):
+    with pytest.raises(OSError, match="this user may not read it"):
         files.read(tmp_path / "link")
     secret.chmod(0o644)
     assert files.read(tmp_path / "link") == "[key]"

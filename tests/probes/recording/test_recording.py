@@ -133,7 +133,7 @@ async def test_the_file_is_the_user_s_alone_and_no_other_is_lost(tmp_path: Path)
         RecordingFile(notes, HOST, catalogue(), force=True)
     assert notes.read_text() == "mine"
     file = RecordingFile(path, HOST, catalogue(), force=True)
-    with pytest.raises(RecordingError, match="being recorded just now"):
+    with pytest.raises(RecordingError, match="being recorded at the moment"):
         RecordingFile(path, HOST, catalogue(), force=True)
     file.close()
     assert path.read_bytes() == before, "there was no moment to lose it for"

@@ -163,7 +163,7 @@ def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:
     path.write_bytes(large_moments.KINDS["more histograms than fit"]())
     with pytest.raises(Malformed, match="--memory"):
         Recording(path, catalogue()).at(0)
-    with pytest.raises(RecordingError, match="larger than --memory"):
+    with pytest.raises(RecordingError, match="more memory than --memory allows"):
         Replay(Recording(path, catalogue()))
     assert Recording(path, catalogue(), cells=cells_for(1_000_000_000)).at(0).samples
 

@@ -115,8 +115,8 @@ def test_a_compile_without_room_is_refused_and_says_what_to_do() -> None:
         ask()
     assert room.ROOM_WAIT <= time.monotonic() - begun < compiler.ROOM_SECONDS
     assert refused.value.why == (
-        "there is no room for the compiler: 150 MB are in use, it needs 90 MB more, and the bound "
-        "is 200 MB; it is tried again when there is room"
+        "there is no room for the compiler: 150 MB are in use, it needs 90 MB more, and the limit "
+        "is 200 MB; ebpftop tries again when there is room"
     )
     assert refused.value.remedy == "Allow more: --memory 300."
     assert passing(refused.value), "so that it is tried again"

@@ -297,7 +297,7 @@ def _other(*told: str) -> SshCommand:
         ),
         (
             ("0.1", "lambda names: [n for n in names if n not in ('tls', 'dns')]", ""),
-            "web1 runs ebpftop 0.1, this is 1.0; there is no dns, no tls there",
+            "web1 runs ebpftop 0.1, this is 1.0; not known there: dns, tls",
         ),
         (("1.0", "lambda names: names", ""), None),
     ],
@@ -347,9 +347,9 @@ def test_what_a_host_without_bcc_needs_is_told() -> None:
         ("echo 'sudo: a password is required' >&2; exit 1", "web1: sudo: a password is required"),
         ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here version 2"),
         ("exit 3", "status 3 and no message"),
-        ("head -c 100000 /dev/zero", "did not start an ebpftop"),
-        ("yes | head -n 100000", "did not start an ebpftop"),
-        (r"printf 'ebpftop-wire/2\nX\001\000\000\000{'", "not understood"),
+        ("head -c 100000 /dev/zero", "did not start ebpftop"),
+        ("yes | head -n 100000", "did not start ebpftop"),
+        (r"printf 'ebpftop-wire/2\nX\001\000\000\000{'", "not valid"),
         (r"printf 'ebpftop-wire/2\nH\377\377\377\377{}'", "too large"),
         (r"printf 'ebpftop-wire/2\nH\002\000\000\000[]'", "not an object"),
     ],
@@ -439,7 +439,7 @@ def _saying(script: str) -> SshCommand:
         ('message(b"A", b"[" * 100000); sys.stdin.read()', "not JSON"),
         ('message(b"A", b\'{"x": \' + b"[" * 50 + b"]" * 50 + b"}"); sys.stdin.read()', "deeply"),
         ('message(b"A", b" " * (1 << 21)); sys.stdin.read()', "too large"),
-        ('message(b"F", b"x" * 99); sys.stdin.read()', "a moment is"),
+        ('message(b"F", b"x" * 99); sys.stdin.read()', "a moment needs more"),
         ("sys.stderr.write('words\\n' * 100000)", "web1: words"),
     ],
 )  # fmt: skip
@@ -460,7 +460,7 @@ async def test_an_error_that_nobody_thought_of_is_a_cut_too(
 
     async with _connected() as remote:
         monkeypatch.setattr(protocol.Incoming, "moment", broken)
-        await _until(lambda: "not understood (ZeroDivisionError)" in remote.feed.trouble)
+        await _until(lambda: "not valid (ZeroDivisionError)" in remote.feed.trouble)
         monkeypatch.undo()
         await _until(lambda: not remote.feed.trouble)
         assert await _some(remote, "drops", 1)

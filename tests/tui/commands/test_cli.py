@@ -304,5 +304,5 @@ def test_files_of_a_process_that_may_not_be_seen_are_a_sentence() -> None:
         done = commands.ebpftop("once", "--hook", asked, before=commands.NOBODY, cwd=place)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
-        f"ebpftop: the files of process {os.getpid()} may not be looked at from here."
+        f"ebpftop: the files of process {os.getpid()} cannot be read by this user."
     )

@@ -103,6 +103,35 @@ def test_zsh_is_told_every_command_and_option(script: Path) -> None:
     assert [line.split(":")[0] for line in said.split("\n") if line] == [*LISTED, "_ebpftop"]
 
 
+ZSH = r"""
+zmodload zsh/zpty zsh/zselect
+zpty shell zsh -f -i
+zpty -w shell "autoload -U compinit; compinit -u -D; . $1"
+zpty -w shell "show() { print -rn -- \$BUFFER >$3.new; mv $3.new $3 }; zle -N show"
+zpty -w shell "bindkey '^X^X' show"
+zpty -n -w shell "$2"$'\t\x18\x18'
+repeat 300; do [[ -e $3 ]] && break; zpty -r -t shell >/dev/null; zselect -t 10; done
+zpty -d shell
+"""
+"""An interactive zsh with the script `$1` gets the line `$2` and Tab; the result is in `$3`."""
+
+
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("ebpftop find", "ebpftop findings "),
+        ("ebpftop once --obs", "ebpftop once --observe-only "),
+        ("ebpftop once --hook tcp-c", "ebpftop once --hook tcp-connect "),
+        ("ebpftop --theme hi", "ebpftop --theme high-contrast "),
+        ("ebpftop help prof", "ebpftop help profile "),
+    ],
+)
+def test_zsh_completes(script: Path, typed: str, line: str, tmp_path: Path) -> None:
+    _run("zsh", "-f", "-c", ZSH, "zsh", str(script), typed, str(tmp_path / "line"))
+    assert (tmp_path / "line").read_text() == line
+
+
 def test_every_hook_is_offered() -> None:
     for shell in _shells.SHELLS:
         assert all(name in _shells.script(shell) for name in catalogue())

@@ -161,7 +161,7 @@ NUMBERS = {
     "--interval": ("stream", "the interval must be from 0.1 to 3600 seconds"),
     "--for": ("once", "is not a number of seconds"),
     "--budget": ("once", "write a share of one CPU"),
-    "--memory": ("once", "is not a bound on memory: write megabytes"),
+    "--memory": ("once", "is not a memory limit: write megabytes"),
     "--count": ("stream", "is not a number above 0"),
     "--speed": ("replay", "the speed must be from 0.1 to 60"),
     "--seed": ("demo", "is not a whole number"),

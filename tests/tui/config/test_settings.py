@@ -85,10 +85,13 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ('[ordinary]\n"dns/webapp" = true\n', "line 2: 'ordinary.dns/webapp' must be a table"),
         ('[ordinary."dns/webapp"]\nwho = 3\n', "line 2: 'ordinary.dns/webapp.who' must be a name"),
         ('[ordinary."dns/webapp"]\nuntil = "May"\n', "line 2: 'ordinary.dns/webapp.until' must be"),
-        ('[ordinary."dns/webapp"]\nwhy = "x"\n', "'ordinary.dns/webapp.why' is not a key of it"),
+        (
+            '[ordinary."dns/webapp"]\nwhy = "x"\n',
+            "'ordinary.dns/webapp.why' is not a key of this table",
+        ),
         (
             "".join(f'[ordinary."dns/{n}"]\nwho = []\n' for n in range(MOST_ORDINARY + 2)),
-            "'ordinary.dns/100' is one too many: the first 100 of 102 count",
+            "'ordinary.dns/100' is beyond the limit: only the first 100 of 102 count",
         ),
     ],
 )

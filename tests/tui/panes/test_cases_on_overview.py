@@ -106,7 +106,7 @@ async def test_o_says_that_a_case_is_ordinary_and_takes_it_back(
         await pilot.press("o")
         told = [r.text("help") for r in app.table.rows if r.text("title") == "take back"]
         assert told[0].startswith(f"{LOSS}, by xdp_filter: ordinary until ")
-        assert told[1] == f"{FAILING}, whoever takes part: ordinary for good"
+        assert told[1] == f"{FAILING}, by anyone: ordinary for good"
         await pilot.press(str(1 + [r.text("title") for r in app.table.rows].index("take back")))
         await settle(pilot)
         assert _row(app, LOSS).mark == "bad"

@@ -89,7 +89,7 @@ async def test_nothing_is_said_before_it_is_known() -> None:
         assert "waiting for" in _row(app, "Syscalls").text("why"), "one reading makes no rate"
         await step(pilot)
         assert "waiting for" not in text(app)
-        assert "nothing is failing outright; what is usual is known in 13 s" in text(app)
+        assert "nothing is failing outright; usual values are known in 13 s" in text(app)
 
 
 async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
@@ -258,6 +258,6 @@ async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -
 async def test_it_is_ok_only_once_what_is_usual_is_known() -> None:
     """Before the demo's incident: first what is wrong by itself is looked for, then all."""
     async with playing(size=(100, 30), ticks=3, until=4, pane="rtt") as (app, pilot):
-        assert "nothing is failing outright; what is usual is known in 12 s" in text(app)
+        assert "nothing is failing outright; usual values are known in 12 s" in text(app)
         await step(pilot, 12)
         assert "ok: nothing is unusual here" in text(app)

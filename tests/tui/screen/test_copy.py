@@ -180,4 +180,4 @@ async def test_what_cannot_be_written_is_said(state: Path) -> None:
     """A file stands where the folder should be."""
     state.write_text("")
     async with playing(size=(80, 24)) as (_, pilot):
-        assert "no file could be written" in await _pressed(pilot, "ctrl+s")
+        assert "could not write a file" in await _pressed(pilot, "ctrl+s")

@@ -13,7 +13,7 @@ from tui.config.settings import Settings
 from tui.screen.app import Monitor
 from tui.table.fuzzy import rank
 
-FREEZE = "Freeze the screen, or back to live; collecting goes on; a recording: pause"
+FREEZE = "Freeze the screen, or back to live; counting goes on; in a recording: pause"
 
 
 def _status(app: Monitor, id: str) -> Any:

@@ -19,7 +19,7 @@ TYPED = {
     "kprobe": "Pin tcp-connect on kprobe",
     "pin drops counters": "Pin drops on counters",
     "pic": "The screen as a picture (SVG)",
-    "frz": "Freeze the screen, or back to live; collecting goes on; a recording: pause",
+    "frz": "Freeze the screen, or back to live; counting goes on; in a recording: pause",
     "record": "Start or stop recording to a file",
     "custom": "Attach a custom hook...",
     "drop eth0": "Drop on eth0...",

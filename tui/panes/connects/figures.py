@@ -12,16 +12,16 @@ BEGUN = Figure(
     "connect-begun", "connects/s", Unit.COUNT, HOOK, SumBy(("raddr", "rport"), "connects")
 )
 FAILED = BY_PLACE
-"""Of each address and port, as `BEGUN`."""
+"""Failures of each address and port, as `BEGUN`."""
 PORTS_FAILED = Figure(
     "connect-ports-failed", "failed/s", Unit.COUNT, HOOK, SumBy(("comm", "raddr"), "failed"),
     wrong=True, rule=BY_PLACE.rule,
 )  # fmt: skip
-"""Of each command and address: of ports that are told as one."""
+"""Failures of each command and address, for ports that are one row."""
 FAILURES = Figure(
     "connect-failed", "failed/s", Unit.COUNT, HOOK, ByRow("failed", rate=True),
     wrong=True, rule=BY_PLACE.rule,
 )  # fmt: skip
-"""Of each process and destination."""
+"""Failures of each process and destination."""
 TIME = SLOW
 """The mean time of each process and destination."""

@@ -74,14 +74,14 @@ def _lost(
 
 
 RULE = Threshold(WARN, alarm=BAD)
-"""When lost packets are unusual."""
+"""Threshold of lost packets."""
 RECEIVED, SENT = _bytes("rx"), _bytes("tx")
 KERNEL = _lost("drops", "kernel drops/s", "drops", _dropped)
 XDP = _lost("xdp", "drops/s by XDP", "xdp-programs", _by_programs)
 TC = _lost("tc", "drops/s by TC", "tc-programs", _by_programs)
 LINK = _lost("link", "link drops/s", "interfaces", _by_link)
 WATCHED = (KERNEL, XDP, LINK)
-"""Those by which an interface is judged."""
+"""Figures by which an interface is judged."""
 
 
 def _by_row(name: str, title: str, column: str, hook: str = "interfaces") -> Figure:
@@ -121,4 +121,4 @@ ASTRAY = _by_part(
 )
 """By the interface's name and a part: what is lost at its stages."""
 STAGES = (RX_DROPPED, RX_ERRORS, TX_DROPPED, TX_ERRORS, QUEUED, FREED_AT, TC_DROPS, ASTRAY)
-"""Those that are needed for the stages of the packet path alone."""
+"""Figures that only the stages of the packet path need."""

@@ -15,7 +15,7 @@ from tui.toolkit.history_line import history_line
 from tui.widgets.spark import drawn
 
 _NOTHING_A_SECOND = 0.05
-"""What is less is called 0."""
+"""Rate below which 0 is shown."""
 _NOTHING: Mapping[str, Value] = {
     "what": "-", "where": "", "share": None, "share_text": "", "now": None, "now_text": "",
     "usual": None, "usual_text": "", "since": None, "since_text": "", "since_brief": "", "why": "",

@@ -108,7 +108,7 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
         Field("share", "Share", Unit.PERCENT, 6, 0,
               help="of the packets, calls, attempts; or how many times the usual", colour=_role,
               write=lambda r: r.text("share_text")),
-        Field("now", "Now", Unit.COUNT, 8, 0, help="a second, or a time; of this moment",
+        Field("now", "Now", Unit.COUNT, 8, 0, help="present amount, per second or as a time",
               colour=_role, write=lambda r: r.text("now_text")),
         Field("usual", "Usual", Unit.COUNT, 8, 4,
               help="the median of the last 15 minutes, unusual values excluded",

@@ -35,7 +35,7 @@ class AttachActions(Actions):
             modes=NUMBERS,
         ),
         Key(
-            "undo", "U,shift+u", "U", "undo", "", "attach again what was detached last", "Hooks",
+            "undo", "U,shift+u", "U", "undo", "", "attach the hook that was detached last", "Hooks",
             modes=NUMBERS,
         ),
     )  # fmt: skip
@@ -76,7 +76,7 @@ class AttachActions(Actions):
         """Return whether this was selected when the key was pressed; say so if not."""
         table = self.screen.table
         if self._pressed_for is not None and self._pressed_for[0] != id:
-            text = f"{self._pressed_for[1]} was meant, not {name}: select a row first"
+            text = f"{self._pressed_for[1]} was meant, not {name}: select the row again"
         elif (
             self._pressed_for is None
             and self.screen.place.mode == "pane"

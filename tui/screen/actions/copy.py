@@ -90,6 +90,6 @@ class CopyActions(Actions):
         try:
             path = write_new(what, suffix, text)
         except OSError as error:
-            self.screen.toast(f"{said}no file could be written: {error.strerror}", "error")
+            self.screen.toast(f"{said}could not write a file: {error.strerror}", "error")
         else:
             self.screen.toast(f"{said}written to {shown(path)}", "information")

@@ -25,7 +25,7 @@ class ExplainActions(Actions):
         return case_of(self.screen.session.view, record) is not None
 
     def why_not(self, _action: str, /) -> str:
-        return "no case is selected: cases are the marked rows"
+        return "select a case first: cases are the marked rows"
 
     def explain(self) -> None:
         """Open a report on the selected case."""

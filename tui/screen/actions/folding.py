@@ -1,4 +1,4 @@
-"""The key that shows what a pane leaves out, because it is little or ordinary."""
+"""The key that shows what a pane folds because it is small or ordinary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class FoldingActions(Actions):
     keys = (
         Key(
             "unfold", "X,shift+x", "X", "unfold", "Everything",
-            "what is small or ordinary, too; connects: each process by itself", "View", 5,
+            "also show what is small or ordinary; connects: a row for each process", "View", 5,
             modes=NUMBERS,
         ),
     )  # fmt: skip
@@ -22,7 +22,7 @@ class FoldingActions(Actions):
         return self.screen.place.mode in self.screen.place.pane.folds
 
     def why_not(self, _action: str, /) -> str:
-        return "nothing is folded"
+        return "nothing is folded here"
 
     def unfold(self) -> None:
         """Show what is left out, or leave it out again."""

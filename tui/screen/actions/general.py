@@ -14,7 +14,7 @@ class GeneralActions(Actions):
     keys = (
         Key(
             "help", "question_mark,f1,h", "? F1 h", "help", "Help",
-            "these keys, and what the words of this row mean", "General", 7,
+            "the keys, and the meaning of the words in this row", "General", 7,
         ),
         Key(
             "quit", "q,f10", "q F10", "quit", "Quit", "quit; everything is detached",
@@ -22,7 +22,7 @@ class GeneralActions(Actions):
         ),
         Key(
             "quit.anywhere", "ctrl+c,ctrl+q", "^C ^Q", "quit_now", "Quit",
-            "the same, also while typing", "General", anywhere=True, modes=None,
+            "quit, also while typing", "General", anywhere=True, modes=None,
         ),
         Key(
             "back", "escape", "Esc", "back", "Back", "close, unzoom, clear the filter", "General"

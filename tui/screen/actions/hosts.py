@@ -34,7 +34,7 @@ class HostActions(Actions):
     order = 110
     keys = (
         Key(
-            "host", "H,shift+h", "H", "step", "", "with several --remote: the next host",
+            "host", "H,shift+h", "H", "step", "", "show the next host (with several --remote)",
             "View", given=1,
         ),
     )  # fmt: skip

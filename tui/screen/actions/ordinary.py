@@ -1,4 +1,4 @@
-"""The key that says of a case that it is ordinary here, and takes that back."""
+"""The key that marks a case as ordinary here, or takes that back."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class OrdinaryActions(Actions):
     order = 75
     keys = (
         Key(
-            "ordinary", "o", "o", "ask", "Ordinary", "that is ordinary here: it is no longer wrong",
-            "View", 4, modes=PANE,
+            "ordinary", "o", "o", "ask", "Ordinary",
+            "the selected case is ordinary here: no longer an alarm", "View", 4, modes=PANE,
         ),
     )  # fmt: skip
 
@@ -36,7 +36,7 @@ class OrdinaryActions(Actions):
         return bool(self.screen.session.entries) or self._case() is not None
 
     def why_not(self, _action: str, /) -> str:
-        return "no case is selected, and nothing was said to be ordinary"
+        return "select a case first; nothing is marked as ordinary yet"
 
     def ask(self) -> None:
         """Ask what is ordinary, and until when; what is already can be taken back."""
@@ -45,7 +45,7 @@ class OrdinaryActions(Actions):
             self.screen.menu.open(Menu("Ordinary here", choices))
         else:
             self.screen.toast(
-                "no case is selected, and nothing was said to be ordinary", "information"
+                "select a case first; nothing is marked as ordinary yet", "information"
             )
 
     def _case(self) -> Case | None:
@@ -62,14 +62,14 @@ class OrdinaryActions(Actions):
         yield from self._back()
 
     def _of(self, case: Case) -> Iterator[Choice]:
-        """Return until when it may be ordinary, with those who take part in it, or whoever does."""
+        """Return until when it may be ordinary, with those who take part in it, or of anyone."""
         entry = entry_of(case)
         anybody = [entry._replace(who=())] if entry.who else []
         for one in (entry, *anybody):
             said = f"{case.head.what}, {_by(one)}" if entry.who else case.head.what
-            whoever = ", whoever" if entry.who and not one.who else ""
+            anyone = ", anyone" if entry.who and not one.who else ""
             for title, until in _untils():
-                yield Choice(f"{title}{whoever}", partial(self._save, one, until), label(said))
+                yield Choice(f"{title}{anyone}", partial(self._save, one, until), label(said))
 
     def _back(self) -> Iterator[Choice]:
         now = time.time()
@@ -110,7 +110,7 @@ class OrdinaryActions(Actions):
 
 
 def _by(entry: OrdinaryEntry) -> str:
-    return f"by {', '.join(entry.who)}" if entry.who else "whoever takes part"
+    return f"by {', '.join(entry.who)}" if entry.who else "by anyone"
 
 
 def _untils() -> Iterator[tuple[str, Callable[[], float | None]]]:

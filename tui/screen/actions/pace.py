@@ -15,12 +15,12 @@ class PaceActions(Actions):
     order = 100
     keys = (
         Key(
-            "slower", "plus", "+", "step", "", "a longer interval; a recording, the tour: faster",
-            "View", given=1,
+            "slower", "plus", "+", "step", "",
+            "lengthen the interval; in a recording or the tour: faster", "View", given=1,
         ),
         Key(
-            "faster", "minus", "-", "step", "", "a shorter interval; a recording, the tour: slower",
-            "View", given=-1,
+            "faster", "minus", "-", "step", "",
+            "shorten the interval; in a recording or the tour: slower", "View", given=-1,
         ),
     )  # fmt: skip
 

@@ -103,7 +103,7 @@ def _path(name: str) -> Path:
     except ValueError:  # a lone surrogate; NUL in a user's name
         path = Path("\0")
     if "\0" in str(path):
-        raise PathError("a path cannot contain such characters")
+        raise PathError("this path has characters that a file name cannot have")
     return path
 
 

@@ -19,7 +19,7 @@ class RewindActions(Actions):
     keys = (
         Key(
             "freeze", "space", "Space", "freeze", "Freeze",
-            "freeze the screen, or back to live; collecting goes on; a recording: pause", "Time",
+            "freeze the screen, or back to live; counting goes on; in a recording: pause", "Time",
             4, modes=NUMBERS,
         ),
         Key(

@@ -37,7 +37,14 @@ class TourActions(Actions):
     keys = (
         Key("tour.next", "n", "n", "step", "", "tour: the next chapter", "Tour", given=1),
         Key(
-            "tour.back", "p,N,shift+n", "p N", "step", "", "tour: the one before", "Tour", given=-1
+            "tour.back",
+            "p,N,shift+n",
+            "p N",
+            "step",
+            "",
+            "tour: the previous chapter",
+            "Tour",
+            given=-1,
         ),
     )
 
@@ -150,7 +157,7 @@ class TourActions(Actions):
         return (*lines, *self._answer()) if self.screen.session.live.dropping else lines
 
     def _answer(self) -> Sequence[Line]:
-        """Return what a drop rule has changed, whoever set it."""
+        """Return what a drop rule has changed, the script's or the user's."""
         shares = self._before, self._dropped()
         if shares[0] is None or shares[1] is None:
             return ()

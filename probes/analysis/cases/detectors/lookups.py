@@ -1,7 +1,7 @@
-"""Names that are not found in time: name servers that do not answer, and look-ups that fail.
+"""Claims of name servers that do not answer, and of look-ups that fail.
 
-Sockets connected to a name server tell of every program, from the first seconds on, and of no name
-(`name-servers`). Where `dns` is attached, it tells which look-ups fail.
+`name-servers` sees the sockets of every program from the first seconds on, but no names. Where
+`dns` is attached, it says which look-ups fail.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _found(facts: Facts) -> Sequence[Claim]:
 def _groups(
     facts: Facts, hook: str, by: str, wrong: str
 ) -> Iterator[tuple[Attempts, Sequence[int]]]:
-    """Yield the rows of each server or process, those with most that went wrong of late first."""
+    """Yield the rows of each server or process, those with most recent trouble first."""
     snapshots = facts.of(hook)
     if len(snapshots) != 1 or not snapshots[0].rows or snapshots[0].interval is None:
         return

@@ -1,4 +1,4 @@
-"""Memory that is short: a cgroup's, the host's, or that of all sockets; and who is killed."""
+"""Claims of memory shortage: of a cgroup, the host, or all sockets; and of OOM kills."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _killed(row: SnapshotRow) -> Claim:
     return Claim(
         id=f"{HOOK}/{name}/killed",
         severity=Gravity.ALARM,
-        what=f"processes of {where} are killed: no memory is left",
+        what=f"out of memory: processes of {where} are killed",
         now=rate,
         unit=Unit.COUNT,
         pane="hooks",
@@ -164,7 +164,7 @@ def _of_sockets(row: SnapshotRow) -> Claim | None:
         unit=Unit.PERCENT,
         pane="hooks",
         share=min(used / limit, 1.0),
-        of="what they may have",
+        of="their limit",
         struck=100 * used / limit,
         evidence=(Evidence(HOOK, text, used),),
         next=("cat /proc/net/sockstat", "ss -tmp" if protocol == "tcp" else "ss -ump"),
@@ -192,4 +192,4 @@ WAITS = Figure(
 )  # fmt: skip
 
 DETECTOR = Detector("memory", (HOOK,), _claims, (WAITS,))
-"""Who waits for memory, or has none left."""
+"""Detector of waits for memory, and of OOM kills."""

@@ -166,7 +166,7 @@ def test_a_deeper_cause_has_the_past_of_what_is_counted() -> None:
 
 def _tracking(packets: int) -> Values:
     return _drop(
-        "connection tracking: no entry left", packets, interface="-", location="ConntrackDrop",
+        "connection tracking full", packets, interface="-", location="ConntrackDrop",
         protocol="-", dport=None, counts="again", waiting=200, room=200,
     )  # fmt: skip
 

@@ -14,12 +14,12 @@ from probes.model import HookId, Refusal, State, Status
         (
             3.2,
             12.0,
-            "watching for 3 s: nothing is failing outright; what is usual is known in 12 s",
+            "watching for 3 s: nothing is failing outright; usual values are known in 12 s",
         ),
         (
             15.0,
             0.2,
-            "watching for 15 s: nothing is failing outright; what is usual is known in 1 s",
+            "watching for 15 s: nothing is failing outright; usual values are known in 1 s",
         ),
         (15.0, 0.0, "ok: nothing is unusual here"),
     ],
@@ -29,15 +29,15 @@ def test_ok_is_said_where_it_is_known(watched: float, unknown_for: float, said: 
 
 
 def test_counters_are_known_since_boot_until_the_rest_is() -> None:
-    counters = "counters are as since boot"
-    assert words.calm(3.0, 12.0, counters).endswith(f"is known in 12 s; {counters}")
+    counters = "counters are at their average since boot"
+    assert words.calm(3.0, 12.0, counters).endswith(f"are known in 12 s; {counters}")
     assert words.calm(30.0, 0.0, counters) == "ok: nothing is unusual here"
     assert words.calm_after(3.0, 12.0, counters).endswith(f"after 12 s more; {counters}")
 
 
 def test_a_watch_that_has_ended_says_how_long_it_was() -> None:
     said = words.calm_after(3.0, 12.0)
-    assert said == "nothing is wrong: watched 3 s; what is usual is known after 12 s more"
+    assert said == "nothing is wrong: watched 3 s; usual values are known after 12 s more"
     assert words.calm_after(130.0, 0) == "nothing is wrong: watched 2 min, and nothing was unusual"
 
 

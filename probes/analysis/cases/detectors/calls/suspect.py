@@ -1,4 +1,4 @@
-"""System calls that are looked at, wrong or not, and the hooks that tell of them."""
+"""System calls under suspicion, and the hooks that say more about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else is counted of connects: who, how, since when they wait, and drops of the port."""
+"""Evidence on connects: who, how, since when they wait, and drops at the port."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def failing_claims(facts: Facts, a: Attempts) -> Iterator[ClaimedPlaces]:
 
 
 def _hung(facts: Facts, a: Attempts) -> Flags:
-    """Return the rows of which something waits where others did so in vain just now.
+    """Return the rows of which something waits where others did so in vain recently.
 
     Callers that began together give up together, and their next attempts are not late yet.
     """

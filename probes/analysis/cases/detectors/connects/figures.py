@@ -43,7 +43,7 @@ def _wrong(snapshot: Snapshot) -> Iterable[SnapshotRow]:
 
 
 FAILING = Figure("connect-failing", "failing/s", Unit.COUNT, HOOK, _failing, wrong=True)
-"""What a claim of a destination counts: what fails, and what waits in vain."""
+"""Columns that a claim of a destination counts: failures, and attempts that wait in vain."""
 BY_PLACE = Figure(
     "connect-place", "failed/s", Unit.COUNT, HOOK, SumBy(("raddr", "rport"), "failed"),
     wrong=True, rule=Threshold(0.05, alarm=0.05),

@@ -1,4 +1,4 @@
-"""Which failures are told as one: a destination's, or those of a process that tries many."""
+"""Groups of failures that are one claim: a destination's, or those of a process that tries many."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def whereabouts(address: Value, port: Value, netns: str = "") -> Where:
 def groups(a: Attempts, hung: Flags) -> Iterator[Group]:
     """Yield what fails or hangs: by who tries many ports or addresses, then by destination.
 
-    hung: rows of which something waits where others have waited in vain just now.
+    hung: rows of which something waits where others have waited in vain recently.
     """
     bad = (a.number("late") > 0) | hung
     if a.snapshot.interval is not None:
@@ -111,7 +111,7 @@ def _worst(a: Attempts, number: Places, bad: Flags) -> list[int]:
 
 
 def _weights(a: Attempts) -> NDArray[np.float64]:
-    """Return how much is wrong with each row; what hangs since just now is the least."""
+    """Return how much is wrong with each row; what has just begun to hang is the least."""
     return a.recent("failed") + a.number("late") + 0.001 * a.number("pending")
 
 

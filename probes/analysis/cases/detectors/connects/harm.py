@@ -1,4 +1,4 @@
-"""When a failure is an alarm: by the share of the attempts, how many, and how long they wait."""
+"""Severity of failing connects: by their share, their number, and how long they wait."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Measured:
 def measure(a: Attempts, group: Group, hung: Flags) -> Measured:
     """Return what is counted of a group: of this second if that tells enough, else of the last.
 
-    hung: rows of which something waits as others did in vain just now.
+    hung: rows of which something waits as others did in vain recently.
     """
     bad, all = group.bad, group.all
     seen = float(a.recent("failed")[bad].sum())

@@ -1,4 +1,4 @@
-"""What connects have in common with other claims: the peer, a port, an errno."""
+"""Ties between connects and other claims: a peer, a port, an errno."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How connects fail: refused, unanswered, unreachable, without a port; what to do about it."""
+"""Ways in which connects fail (refused, unanswered, unreachable, no port), and what to do next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAYS: Mapping[str, str] = {
     "no_port": "no local port",
     "other": "not established",
 }
-"""How connects fail: the counter, and its words."""
+"""Ways in which connects fail: words by counter."""
 HANGS, _SAID = "late", {**WAYS, "late": "no answer", "gave_up": "no answer, given up"}
 ERRNOS = {"refused": "ECONNREFUSED", "timed_out": "ETIMEDOUT", "no_port": "EADDRNOTAVAIL"}
 

@@ -1,7 +1,7 @@
 """Packets that are lost: where, why, at which port, whose.
 
-A claim for each cause at each interface; where each port has a queue or a buffer of its own, for
-each port. What several counters have of the same packets is one claim, of the greater number.
+One claim for each cause and interface, and for each port where ports have queues or buffers of
+their own. Where several counters count the same packets, the claim has the greatest number.
 """
 
 from __future__ import annotations

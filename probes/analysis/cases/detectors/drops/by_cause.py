@@ -1,4 +1,4 @@
-"""What the kernel frees and its counters tell, by cause and place; and its history."""
+"""What the kernel frees and what its counters count, by cause and place; with its history."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _tied(lost: Lost, ports: Ports) -> Iterator[Hashable]:
 def _failing(facts: Facts, lost: Lost, who: Iterable[Who]) -> Iterator[tuple[str, str, str]]:
     """Yield how calls of the processes fail for the same cause: of a queue that nobody empties.
 
-    And of what a rule drops on its way out: whoever sends it is told so.
+    And of what a rule drops on its way out: the kernel reports that to the sender.
     """
     calls: tuple[str, ...] = _ACCEPTS if lost.cause == ACCEPT else ()
     errnos: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""How bad it is that packets are lost: by their share of what came to the same stage."""
+"""Severity of packet loss: by its share of the packets that reached the same stage."""
 
 from __future__ import annotations
 

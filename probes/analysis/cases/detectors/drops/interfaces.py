@@ -1,4 +1,4 @@
-"""The interfaces at which packets are lost, by name, and what comes to other namespaces."""
+"""Names of the interfaces at which packets are lost, and what other namespaces receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the link itself drops: beyond what the kernel's code and programs do."""
+"""Drops by the link itself, without those by the kernel's code and by programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets that are lost for one cause at one place, before it is said how bad that is."""
+"""Packets that are lost for one cause at one place, before they are judged."""
 
 from __future__ import annotations
 

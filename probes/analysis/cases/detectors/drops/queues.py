@@ -1,4 +1,4 @@
-"""What queues and tables tell: a listener's queue, SYN cookies, connection tracking, qdiscs."""
+"""Claims from queues and tables: a listener's queue, SYN cookies, connection tracking, qdiscs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
     elif not (rate := row.rate("packets")):
         return
     elif row.stored["location"] == TRACKING:
-        text = f"connection tracking has no entry left: {units.count(rate)}/s dropped"
+        text = f"connection tracking is full: {units.count(rate)}/s dropped"
         if room := row.number("room"):
             text += f", {row.number('waiting'):.0f} of {room:.0f} entries in use"
         yield Lost(CONNTRACK, place, DropClass.HARM, "stack", rate, 0, [row], 0, 0,

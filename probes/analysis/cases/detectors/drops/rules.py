@@ -1,4 +1,4 @@
-"""What our own drop rules drop."""
+"""Claims of what our own drop rules drop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of packets that XDP could not send on, or whose program failed."""
+"""Claims of packets that XDP could not send on, or whose program aborted."""
 
 from __future__ import annotations
 

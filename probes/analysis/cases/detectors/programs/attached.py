@@ -1,4 +1,4 @@
-"""Programs where they are attached: how, at which stage, whose, and what is freed for them."""
+"""Programs at their attach points: how, at which stage, whose, and what is freed for them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from probes.analysis.many import rows_of
 from probes.analysis.snapshot_row import SnapshotRow
 
 NOBODY = "nobody"
-"""As `held_by` says it of a program that no process and no pin holds."""
+"""Value of `held_by` for a program that no process and no pin holds."""
 _PIN = "pin "
 DEPTH = 3
-"""As `Claim.depth`: a program's."""
+"""Depth (`Claim.depth`) of a program's claim."""
 
 
 class AttachedProgram(NamedTuple):

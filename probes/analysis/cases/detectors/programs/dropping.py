@@ -126,4 +126,4 @@ DROPPED: Mapping[str, Figure] = {
     "xdp-programs": _figure("dropped-by-xdp", "xdp-programs"),
     "tc-programs": _figure("dropped-by-tc", "tc-programs"),
 }
-"""What each program drops, by the hook that has its row."""
+"""Figures of drops by program, by the hook that has its row."""

@@ -25,7 +25,7 @@ TAKES: Mapping[str, Figure] = {
     hook: Figure(f"{hook}-time", "time a packet", Unit.NS, hook, ByRow("ns_per_run"))
     for hook in ("xdp-programs", "tc-programs")
 }
-"""How long each program takes for a packet, by the hook that has its row."""
+"""Figures of the time for a packet, by the hook that has the program's row."""
 SLOW_NS, BUSY = 10_000.0, 0.02
 """Time for a packet, and share of one CPU, from which a program holds packets up."""
 

@@ -1,4 +1,4 @@
-"""Connections that are as slow as ever, where another process is quick at their peer."""
+"""Connections that are always slow, while another process is fast to the same peer."""
 
 from __future__ import annotations
 

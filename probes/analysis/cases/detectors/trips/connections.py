@@ -1,4 +1,4 @@
-"""What claims of connections tell of them: their peer, its port, who holds them."""
+"""What claims say of connections: the peer, its port, and the process that holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of loss: peers to which a share of the segments is sent again."""
+"""Claims of loss: peers to which a share of the segments is retransmitted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _AGAIN_PER_S, _AGAIN_SHARE, _NOTICED_SHARE = 1.0, 0.05, 0.02
 """Segments sent again, a second and of those sent: an alarm; unusual."""
 _LEAST_AGAIN = 5
-"""How many there have to be in ten seconds."""
+"""Least number of retransmitted segments in ten seconds."""
 SENT_AGAIN = Figure(
     "rtt-again", "retransmits/s", Unit.COUNT, HOOK, ByRow("retransmits", rate=True),
     wrong=True, rule=Threshold(3.0, alarm=3.0),

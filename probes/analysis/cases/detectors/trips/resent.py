@@ -1,4 +1,4 @@
-"""What is sent again to each peer, of all that is sent to it, in the last ten seconds."""
+"""Retransmitted segments to each peer, as a share of all sent in the last ten seconds."""
 
 from __future__ import annotations
 
