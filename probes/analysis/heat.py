@@ -59,6 +59,9 @@ class _Histograms:
             cells = rows.cells[self._place]
         if isinstance(rows, RowTable) and isinstance(cells, TupleCells) and self._fits(cells.raw):
             added = self._take_many(rows, cells, from_zero=from_zero)
+        elif cells is not None and not cells.flags().any():
+            self.rows.take(self._turn, [])
+            added = array("I")
         else:
             added = self._take_few(sample.rows, from_zero=from_zero)
         if added:

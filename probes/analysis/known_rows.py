@@ -146,6 +146,12 @@ class KnownRows:
 
     def find(self, key: Hashable) -> int:
         """Return a row's slot; -1: none is known by this key."""
+        slot = self._index.get(key, -1)
+        if slot >= 0 or self._whole:
+            return slot
+        if isinstance(self.keys, RowTable):
+            place = self.keys.find(key)
+            return self.slots[place] if place >= 0 else -1
         self._complete()
         return self._index.get(key, -1)
 
@@ -206,6 +212,7 @@ class KnownRows:
 
     def forget(self, key: Hashable) -> list[int]:
         """Forget a row; return its slot, if it was known."""
+        self._complete()
         slot = self.find(key)
         if slot < 0:
             return []

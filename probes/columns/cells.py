@@ -114,6 +114,15 @@ class Cells(ABC):
             return words
         return np.column_stack((np.where(self.known[:, None], words, 0), self.known.astype("u8")))
 
+    def flagged_words(self) -> tuple[Hashable, NDArray[np.uint64]]:
+        """Return a space and words to be compared with cells of which others are unknown."""
+        space = self.space
+        if not isinstance(space, tuple):  # Python's own values: None is one of them
+            return (space if self.known is None else None), self.words()
+        flags = self.flags()
+        words = np.where(flags[:, None], self._words(), 0)
+        return space[:-1], np.column_stack((words, flags.astype("u8")))
+
     def _words(self) -> NDArray[np.uint64]:
         raise TypeError(f"{type(self).__name__} have no words")
 
@@ -329,9 +338,18 @@ def differ(now: Cells, before: Cells) -> NDArray[np.bool_]:
     if now.known is not None or before.known is not None:
         ours, theirs = now.flags(), before.flags()
         found = found & ours & theirs | (ours != theirs)
-    if isinstance(now, CodedCells):  # two codes may mean the same
-        for place in np.flatnonzero(found).tolist():
-            found[place] = now.value(place) != before.value(place)
+    if isinstance(now, CodedCells) and found.any():  # two codes may mean the same
+        places = np.flatnonzero(found)
+        found[places] = _differ_in_value(now.at(places), before.at(places))
+    return found
+
+
+def _differ_in_value(now: Cells, before: Cells) -> NDArray[np.bool_]:
+    """Return which values are not equal; each pair of codes is decoded once."""
+    words = np.column_stack((now.words(), before.words()))
+    _, first, of = np.unique(words, axis=0, return_index=True, return_inverse=True)
+    unlike = [now.value(place) != before.value(place) for place in first.tolist()]
+    found: NDArray[np.bool_] = np.array(unlike, bool)[of.reshape(-1)]
     return found
 
 

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
-from probes.arrays import np
-from probes.columns.cells import Cells, cells_of, differ, joined, owned, same_array
+from probes.arrays import FEW, np
+from probes.columns.cells import Cells, NumberCells, cells_of, differ, joined, owned, same_array
 from probes.columns.groups import alike, hashed
 from probes.model import Key, Row, Value
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MANY = 8
 """The part of all rows that are made one by one before all are made at once."""
+_SOUGHT, _NEAR = 64, 64
+"""Keys that are sought before all are made; rows that may be one, of which each is looked at."""
 
 
 class ColumnRows(Sequence[Row]):
@@ -72,7 +74,7 @@ class RowTable(Mapping[Key, Row]):
     def __init__(self, cells: Sequence[Cells], keys: tuple[int, ...]) -> None:
         """Take cells whose keys differ: else see `of`."""
         self.cells, self._places = tuple(cells), keys
-        self._asked = 0
+        self._asked = self._sought = 0
         self._aligned: tuple[ref[RowTable], NDArray[np.intp]] | None = None
 
     @classmethod
@@ -121,10 +123,10 @@ class RowTable(Mapping[Key, Row]):
         return map(self.key, range(len(self) - 1, -1, -1))
 
     def __contains__(self, key: object) -> bool:
-        return key in self._index
+        return self.find(key) >= 0
 
     def __getitem__(self, key: Key) -> Row:
-        place = self._index[key]
+        place = self.place(key)
         if self._asked > len(self) // _MANY:
             return self._rows[place]
         self._asked += 1
@@ -156,7 +158,32 @@ class RowTable(Mapping[Key, Row]):
 
     def place(self, key: Key) -> int:
         """Return the place of a row. Raises KeyError."""
-        return self._index[key]
+        if (place := self.find(key)) < 0:
+            raise KeyError(key)
+        return place
+
+    def find(self, key: object) -> int:
+        """Return the place of a row, -1 for none. For a few, not all keys are made."""
+        self._sought += 1
+        if self._sought > _SOUGHT or len(self) <= FEW or "_index" in self.__dict__:
+            return self._index.get(key, -1)  # type: ignore[call-overload, no-any-return]
+        if not isinstance(key, tuple) or len(key) != len(self._places):
+            return -1
+        there = self._with_numbers(key)
+        if len(there) > _NEAR:
+            return self._index.get(key, -1)
+        return next((place for place in there.tolist() if self.key(place) == key), -1)
+
+    def _with_numbers(self, key: Key) -> NDArray[np.intp]:
+        """Return the places of the rows whose keys have its integers, and its unknown ones."""
+        found = np.arange(len(self))
+        for at, value in zip(self._places, key, strict=True):
+            cells = self.cells[at]
+            if isinstance(cells, NumberCells) and type(value) is int:
+                found = found[cells.raw[found] == value]
+            elif isinstance(cells, NumberCells) and value is None:
+                found = found[~cells.flags()[found]]
+        return found
 
     @cached_property
     def _index(self) -> dict[Key, int]:
@@ -236,6 +263,8 @@ class RowTable(Mapping[Key, Row]):
         mine, theirs = self._words, other._words
         if mine is not None and mine is theirs:
             return np.arange(len(self), dtype=np.intp)
+        if mine is not None and theirs is not None and mine.space != theirs.space:
+            mine, theirs = self._flagged_words, other._flagged_words  # some unknown in one only
         if mine is None or theirs is None or mine.space != theirs.space:
             known = other._index
             return np.fromiter((known.get(key, -1) for key in self), np.intp, len(self))
@@ -250,11 +279,24 @@ class RowTable(Mapping[Key, Row]):
         space = tuple([cells.space for cells in keys])
         if not keys or None in space or not len(self):
             return None
-        words = np.ascontiguousarray(np.column_stack([cells.words() for cells in keys]))
-        hashes = hashed(words)
-        order = np.argsort(hashes, kind="stable")
-        hashes = hashes[order]
-        return None if (hashes[1:] == hashes[:-1]).any() else _KeyWords(space, words, order, hashes)
+        return _key_words(space, [cells.words() for cells in keys])
+
+    @cached_property
+    def _flagged_words(self) -> _KeyWords | None:
+        """The same, to be compared with keys of which others are unknown."""
+        keys = [self.cells[place].flagged_words() for place in self._places]
+        space = tuple([space for space, _ in keys])
+        return None if None in space else _key_words(space, [words for _, words in keys])
+
+
+def _key_words(
+    space: tuple[object, ...], columns: Sequence[NDArray[np.uint64]]
+) -> _KeyWords | None:
+    words = np.ascontiguousarray(np.column_stack(columns))
+    hashes = hashed(words)
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    return None if (hashes[1:] == hashes[:-1]).any() else _KeyWords(space, words, order, hashes)
 
 
 def _found(mine: _KeyWords, theirs: _KeyWords) -> NDArray[np.intp]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.columns.cells import Cells, NumberCells, TupleCells, differ
+from probes.columns.cells import Cells, CodedCells, NumberCells, TupleCells, differ, joined
 from probes.columns.row_table import RowTable
-from probes.recording.codec import BOUNDS, LONGEST, SAME, TUPLES, Writer
+from probes.recording.codec import ALL, BOUNDS, CHANGED, LONGEST, SAME, TUPLES, Writer
+from probes.recording.value_octets import can_write, octets_of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    _Columns = Sequence[Cells]
 
 
 def order_of(now: RowTable, before: RowTable) -> NDArray[Any]:
@@ -27,20 +30,34 @@ def order_of(now: RowTable, before: RowTable) -> NDArray[Any]:
     return places - last - 1
 
 
-def write_rows(out: Writer, now: RowTable, before: RowTable | None) -> None:
-    """Write the rows that were there before as differences, then the new ones."""
-    if before is None or not len(before):
-        _write_changes(out, [], [])
-        _write_columns(out, now.cells, None)
-        return
-    at = now.places_in(before)
-    kept = at >= 0
-    base = [cells.at(at[kept]) for cells in before.cells]
-    if kept.all():
-        _write_changes(out, now.cells, base)
-    else:
-        _write_changes(out, [cells.at(kept) for cells in now.cells], base)
-        _write_columns(out, [cells.at(~kept) for cells in now.cells], None)
+def write_rows(out: Writer, pairs: Iterable[tuple[RowTable, RowTable | None]]) -> None:
+    """Write the rows that were there before as differences, then the new ones.
+
+    pairs: rows of one hook, of one target each, and that target's before.
+    """
+    kept: _Columns = []
+    base: _Columns = []
+    new: _Columns = []
+    for now, before in pairs:
+        if before is None or not len(before):
+            new = _followed_by(new, now.cells)
+            continue
+        at = now.places_in(before)
+        there = at >= 0
+        base = _followed_by(base, [cells.at(at[there]) for cells in before.cells])
+        if there.all():
+            kept = _followed_by(kept, now.cells)
+        else:
+            kept = _followed_by(kept, [cells.at(there) for cells in now.cells])
+            new = _followed_by(new, [cells.at(~there) for cells in now.cells])
+    _write_changes(out, kept, base)
+    _write_columns(out, new, None)
+
+
+def _followed_by(columns: _Columns, more: _Columns) -> _Columns:
+    if not columns or not len(columns[0]):
+        return more
+    return list(map(joined, columns, more)) if len(more[0]) else columns
 
 
 def _write_changes(out: Writer, now: Sequence[Cells], base: Sequence[Cells]) -> None:
@@ -66,10 +83,43 @@ def _write_columns(out: Writer, now: Sequence[Cells], base: Sequence[Cells] | No
 
 def write_cells(out: Writer, now: Cells, before: Cells | None) -> None:
     """Write a column of at least one value."""
-    if before is not None and not differ(now, before).any():
+    changed = None if before is None else differ(now, before)
+    if changed is not None and not changed.any():
         out.data.append(SAME)
-    elif not _write_array(out, now, before):
+    elif not (_write_array(out, now, before) or _write_one_by_one(out, now, before, changed)):
         out.column(now.values(), None if before is None else before.values())
+
+
+def _write_one_by_one(
+    out: Writer, now: Cells, before: Cells | None, changed: NDArray[np.bool_] | None
+) -> bool:
+    """Write values with a tag each, as it is done where there is no array; return the same."""
+    unknown = now.known is not None or (before is not None and before.known is not None)
+    if not can_write(now) or not (unknown or _is_single(now, changed)):
+        return False
+    if changed is None:
+        out.data.append(ALL)
+        out.data += octets_of_values(now, None)
+        return True
+    places = np.flatnonzero(changed)
+    out.data.append(CHANGED)
+    out.size(len(places))
+    some = now.at(places)
+    steps = np.diff(places, prepend=0)
+    if can_write(some):
+        out.data += octets_of_values(some, steps)
+        return True
+    for step, value in zip(steps.tolist(), some.values(), strict=True):
+        out.size(step)
+        out.value(value)
+    return True
+
+
+def _is_single(cells: Cells, changed: NDArray[np.bool_] | None) -> bool:
+    """Return whether such values, all of which are known, are never written as an array."""
+    if isinstance(cells, CodedCells) and changed is not None:
+        return isinstance(cells.value(int(changed.argmax())), str)
+    return cells.raw.dtype.kind == "f"
 
 
 def _write_array(out: Writer, now: Cells, before: Cells | None) -> bool:

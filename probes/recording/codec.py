@@ -44,7 +44,7 @@ LONGEST = 64
 _WIDEST = 20
 """Bytes of an integer: more than any counter has."""
 
-SAME, TEXTS, TUPLES, CHANGED, _ALL = 0, 1, 2, 3, 4
+SAME, TEXTS, TUPLES, CHANGED, ALL = 0, 1, 2, 3, 4
 """What a column begins with: the tags of its kinds; integers have that of their size."""
 CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
 SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
@@ -182,9 +182,9 @@ class Writer:
 
     def _singly(self, now: Column, before: Column | None) -> None:
         if before is None:
-            self.data.append(_ALL)
+            self.data.append(ALL)
             for value in now:
-                self._value(value)
+                self.value(value)
             return
         self.data.append(CHANGED)
         changed = [i for i, (a, b) in enumerate(zip(now, before, strict=True)) if a != b]
@@ -192,10 +192,11 @@ class Writer:
         last = 0
         for i in changed:
             self.size(i - last)
-            self._value(now[i])
+            self.value(now[i])
             last = i
 
-    def _value(self, value: Value) -> None:
+    def value(self, value: Value) -> None:
+        """Write one value, with a tag for its type."""
         if type(value) is int:
             self.data += b"i"
             self.number(value)
@@ -348,7 +349,7 @@ class Reader:
             return self._tuples(number, before)
         if tag == CHANGED and before is not None:
             return self._changed(number, before)
-        if tag == _ALL and before is None:
+        if tag == ALL and before is None:
             return [self._value() for _ in range(number)]
         raise Malformed("a column is of an unknown kind")
 

@@ -6,14 +6,14 @@ A key frame is complete; any other holds the changes since the previous moment.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.arrays import np
 from probes.columns.cells import NumberCells
 from probes.columns.row_table import RowTable
-from probes.model import Cost, Enforced, Hook, Refusal, Row, Sample, Status
+from probes.model import Cost, Enforced, Hook, Key, Refusal, Row, Sample, Status
 from probes.recording.cell_writer import order_of, write_cells, write_rows
 from probes.recording.codec import Writer
 
@@ -173,8 +173,8 @@ def _write_rows(
     for flag, (sample, was) in zip(flags, pairs, strict=True):
         if was is not None and not flag & IN_ORDER:
             _write_order(out, sample, was)
-    if (tables := _tables(pairs)) is not None:
-        write_rows(out, *tables)
+    if any(isinstance(sample.rows, RowTable) for sample, _ in pairs):
+        write_rows(out, _tables(pairs))
         return
     kept: list[Row] = []
     base: list[Row] = []
@@ -197,16 +197,19 @@ def _write_rows(
 
 def _tables(
     pairs: Sequence[tuple[Sample, Sample | None]],
-) -> tuple[RowTable, RowTable | None] | None:
-    """Return the rows of a hook's only sample, and of the one before, where both are columns."""
-    if len(pairs) != 1:
+) -> Iterator[tuple[RowTable, RowTable | None]]:
+    """Yield the rows of a hook's samples, and those of the ones before, as columns."""
+    keys = next(s.rows.keyed for s, _ in pairs if isinstance(s.rows, RowTable))
+    for sample, was in pairs:
+        if (now := _table(sample.rows, keys)) is not None:
+            yield now, None if was is None else _table(was.rows, keys)
+
+
+def _table(rows: Mapping[Key, Row], keys: tuple[int, ...]) -> RowTable | None:
+    """Return rows as columns; None: there are none."""
+    if not rows:
         return None
-    now, was = pairs[0][0].rows, pairs[0][1]
-    if not isinstance(now, RowTable) or not now:
-        return None
-    if was is None:
-        return now, None
-    return (now, was.rows) if isinstance(was.rows, RowTable) else None
+    return rows if isinstance(rows, RowTable) else RowTable.of_rows(rows.values(), keys)
 
 
 _FREE = Cost()

@@ -25,6 +25,7 @@ from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot, Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
+from probes.kernel import procfs
 from probes.owners import lookups, owner_columns
 from probes.owners.processes import ProcessOwners
 from probes.recording.encoder import Tick
@@ -98,6 +99,7 @@ def _alone() -> Iterator[None]:
 def _owners(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owners are looked up in the first tick, which may take longer here than on a screen."""
     monkeypatch.setattr(lookups, "NEW_SECONDS", 10.0)
+    monkeypatch.setattr(procfs, "pid_set", lambda: {os.getpid()})  # others come and go
     monkeypatch.setattr(owner_columns, "shared", ProcessOwners())
 
 

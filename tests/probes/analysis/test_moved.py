@@ -13,6 +13,7 @@ from probes.analysis.moved import bases, unknown
 from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Column, Hook, Key, Kind, Row
 from probes.units import DASH, Unit
+from tests.support.calls_made import calls_of
 
 HOOK = Hook(
     name="made-up",
@@ -148,3 +149,13 @@ def test_of_tables_the_same_is_found_as_of_rows(seed: int) -> None:
     assert unknown(HOOK, *tables) == unknown(HOOK, before, now)
     assert "_index" not in tables[0].__dict__
     assert "_rows" not in tables[0].__dict__, "rows were made that nobody looks at"
+
+
+def test_it_takes_no_step_for_a_row_of_a_table_that_stays() -> None:
+    def calls(number: int) -> int:
+        before = _rows(*((pid, "a", 1) for pid in range(number)), (None, "a", 3))
+        now = _rows(*((pid, "a", 2) for pid in range(20, number)), (None, "a", 23))
+        tables = _table(before), _table(now)
+        return calls_of(lambda: bases(HOOK, *tables)).total()
+
+    assert calls(4000) < calls(1000) + 50

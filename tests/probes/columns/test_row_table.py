@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from probes.arrays import np
+from probes.arrays import FEW, np
 from probes.columns.cells import (
     CodedCells,
     NumberCells,
@@ -93,6 +93,29 @@ def _rows(seed: int, number: int) -> dict[Key, Row]:
 
 def _table(rows: Mapping[Key, Row]) -> RowTable:
     return RowTable.of_rows(rows.values(), (0, 1))
+
+
+def test_tables_of_which_only_one_has_unknown_keys_are_aligned_as_words() -> None:
+    rows = {key: row for key, row in _rows(1, 200).items() if None not in key}
+    some = {**dict(list(rows.items())[50:]), ("worker-1", None): ("worker-1", None, 1.0, (1, 1))}
+    known, unknown = _table(rows), _table(some)
+    for one, other in ((known, unknown), (unknown, known)):
+        there = {key: place for place, key in enumerate(other)}
+        assert one.places_in(other).tolist() == [there.get(key, -1) for key in one]
+        assert "_index" not in other.__dict__
+
+
+def test_a_few_rows_of_many_are_found_without_all_keys() -> None:
+    rows = _rows(1, FEW + 100)
+    table = _table(rows)
+    for key in list(rows)[::40]:
+        assert table[key] == rows[key]
+    assert any(None in key for key in list(rows)[::40])
+    for nobody in (("nobody", 1), ("worker-1", -1), ("worker-1", 1 << 70), ("worker-1",), "x"):
+        assert nobody not in table
+    assert "_index" not in table.__dict__
+    assert all(table.place(key) == place for place, key in enumerate(rows))
+    assert "_index" in table.__dict__
 
 
 def test_a_table_is_a_mapping_of_its_rows() -> None:
