@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from probes.analysis.flows import Cause, Flow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Enforced
 
 Identity = tuple[str, str]
@@ -61,6 +62,18 @@ class Hits:
             seen.popleft()
         (since, before), (now, packets) = seen[0], seen[-1]
         return (packets - before) / (now - since) if now > since else None
+
+
+def share_of(one: Dropping, links: Iterable[SnapshotRow]) -> float | None:
+    """Return the share of what its interface receives that a rule drops; None: not known.
+
+    links: rows of the hook `interfaces`.
+    """
+    link = next((row for row in links if row["interface"] == one.enforced.interface), None)
+    if link is None or one.per_s is None:
+        return None
+    received = max(link.rate("rx_packets"), one.per_s)
+    return one.per_s / received if received else None
 
 
 def by_stage(dropping: Iterable[Dropping], interface: str) -> dict[str, list[Cause]]:

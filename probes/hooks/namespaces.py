@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import monotonic
 
 from probes.kernel import capabilities, procfs
 from probes.kernel.net_counters import OWN, NetCounters
-from probes.kernel.net_namespaces import NetNamespaces, of_process
+from probes.kernel.net_namespaces import NetNamespaces, named, of_process, visited
 from probes.toolkit import (
     Hook,
     Opening,
@@ -33,8 +33,9 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "retransmits": ("TcpRetransSegs",),
 }
 """Columns, and the kernel's counters of which each is the sum."""
-MOST, SLICE = 256, 0.03
-"""Namespaces that are read, and seconds that reading them may take; what is not has no row."""
+MOST, MOST_NAMED, SLICE = 256, 32, 0.03
+"""Namespaces that are read, others that have a name and no process, and seconds that reading may
+take; what is not read has no row."""
 
 
 class _TrafficByNamespace:
@@ -48,6 +49,7 @@ class _TrafficByNamespace:
         own = procfs.netns()
         yield self._counted(own, None, OWN)
         others, end = self._others.find(), monotonic() + SLICE
+        yield from self._uninhabited({own, *others})
         others.pop(own, None)
         for netns, pid in list(others.items())[:MOST]:
             if monotonic() > end:
@@ -56,15 +58,28 @@ class _TrafficByNamespace:
             if "rx_packets" in found and of_process(pid) == netns:
                 yield found
 
+    def _uninhabited(self, known: Collection[int]) -> Iterator[dict[str, Cell]]:
+        """Yield those that have a name of ip-netns(8) and no process: a router, a bridge."""
+        files = {netns: file for netns, file in named().items() if netns not in known}
+        some = dict(list(files.items())[:MOST_NAMED])
+        for netns, counted in visited(some, lambda: self._files.read().numbers()).items():
+            yield {"netns": netns, **_summed(counted)}
+
     def _counted(self, netns: int, pid: int | None, net: str) -> dict[str, Cell]:
         counted = self._files.read(net).numbers()
         found: dict[str, Cell] = {"netns": netns}
         if pid is not None:
             found |= {"pid": pid, "comm": printable(procfs.comm(pid) or "")}
-        for column, names in COUNTERS.items():
-            if there := [counted[name] for name in names if name in counted]:
-                found[column] = sum(there)
-        return found
+        return found | _summed(counted)
+
+
+def _summed(counted: Mapping[str, int]) -> dict[str, Cell]:
+    """Return the columns of a namespace's counters."""
+    found: dict[str, Cell] = {}
+    for column, names in COUNTERS.items():
+        if there := [counted[name] for name in names if name in counted]:
+            found[column] = sum(there)
+    return found
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:

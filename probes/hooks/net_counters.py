@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from probes.hooks.drops.counters import ALL, CONNTRACK
-from probes.kernel import procfs
+from probes.hooks.drops.counters import ALL, of_other_files
 from probes.kernel.net_counters import NetCounters
 from probes.toolkit import Hook, Opening, Reading, Rung, Unit, counter, given, key, level
 
 MORE = (
+    "Ip6ReasmOKs",
+    "IpReasmOKs",
     "TcpActiveOpens",
     "TcpAttemptFails",
     "TcpEstabResets",
@@ -31,10 +32,7 @@ def _open(_: Opening) -> Callable[[], Reading]:
     files, since = NetCounters({*ALL, *MORE}), _since()
 
     def read() -> Reading:
-        counted = files.read().numbers() | {
-            "SoftnetDropped": procfs.softnet_dropped(),
-            CONNTRACK: procfs.conntrack_dropped(),
-        }
+        counted = files.read().numbers() | of_other_files()
         age = clock_gettime_ns(CLOCK_MONOTONIC)
         return Reading([(name, n, age, since) for name, n in counted.items()])
 

@@ -362,6 +362,33 @@ def tcp_sockets_in_use() -> int:
     return sum(map(int, _IN_USE.findall(told)))
 
 
+def tcp_sockets_in(state: str) -> int | None:
+    """Return how many TCP sockets are in a state of proc_net(5), sockstat: "tw", "orphan".
+
+    Those in TIME_WAIT are of this network namespace, orphans of the host.
+    """
+    found = re.search(rf"^TCP:.* {state} (\d+)", _read(_NET + "sockstat"), re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+class NeighbourTable(NamedTuple):
+    """The table of IPv4 neighbours of the host: entries, and how often there was no room."""
+
+    entries: int
+    fulls: int
+
+
+def neighbours() -> NeighbourTable:
+    """Return what the kernel counts of its ARP table; 0 before Linux 2.6.16, and 3.19 (fulls)."""
+    head, *lines = _read(_NET + "stat/arp_cache").splitlines() or [""]
+    names, rows = head.split(), [line.split() for line in lines]
+    if not rows or "entries" not in names:
+        return NeighbourTable(0, 0)
+    at = names.index("table_fulls") if "table_fulls" in names else None
+    fulls = sum([int(row[at], 16) for row in rows]) if at is not None else 0
+    return NeighbourTable(int(rows[0][names.index("entries")], 16), fulls)
+
+
 def conntrack_dropped() -> int:
     """Return the packets that connection tracking dropped; 0 on a kernel without it.
 

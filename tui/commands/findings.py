@@ -44,7 +44,7 @@ _STEP = 1.0
 """Seconds from one reading to the next, about."""
 _NAMED = 3
 """Hooks that a sentence says are not read."""
-_MOST_ASKED = 3
+_MOST_ASKED = 5
 """Hooks that are attached for what they tell of findings."""
 
 

@@ -12,8 +12,11 @@ from tui.session.session import Session
 
 KEPT_SECONDS = 10.0
 """Seconds for which what a pane has wanted stays attached."""
-MOST_WANTED = 4
-"""Hooks that are attached at once because the pane wants them; one, while memory is short."""
+MOST_WANTED = 6
+"""Hooks that are attached at once because the pane wants them; one, while memory is short.
+
+What is wanted first is worth most: it takes the place of the last.
+"""
 
 
 class Leases:
@@ -71,14 +74,17 @@ class Leases:
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
         most = 1 if session.is_tight else MOST_WANTED
-        wants = pane.wants(session.live)
+        wants = list(pane.wants(session.live))
         old = [id for id, last in self._wanted.items() if now - last >= KEPT_SECONDS]
         self._let_go([id for id in old if id not in wants])
         self._let_go(list(self._wanted)[most:])
-        for want in wants:
+        for place, want in enumerate(wants):
             if want not in self._wanted:
                 if len(self._wanted) >= most:
-                    continue
+                    worth_less = [id for id in wants[place + 1 :] if id in self._wanted]
+                    if not worth_less:
+                        continue
+                    self._let_go(worth_less[-1:])
                 self.borrow(str(want), want, unasked=True)
             self._wanted[want] = now
 

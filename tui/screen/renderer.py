@@ -193,7 +193,9 @@ class Renderer:
     def _paint_rules(self) -> None:
         """Paint the rules, on every pane and also when frozen: their time runs."""
         block, (width, height) = self._parts.rules, self._app.size
-        lines = banner(self._session.live.dropping, width, max(height // 12, 1))
+        live = self._session.live
+        links = live.rows("interfaces") if live.dropping else ()
+        lines = banner(live.dropping, width, max(height // 12, 1), links)
         if block.display != bool(lines) or (lines and len(lines) != block.size.height):
             block.display, block.styles.height = bool(lines), len(lines)
         block.show(lines)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from probes.analysis.cases.words import percent
 from probes.analysis.hit_rates import Dropping as Dropping
 from probes.analysis.hit_rates import Hits as Hits
 from probes.analysis.hit_rates import Identity as Identity
+from probes.analysis.hit_rates import share_of
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.drop_rule import DropRule, RuleError, parse, protocol_name
 from probes.units import count
@@ -94,35 +96,56 @@ _MIN_WHAT = 4
 """Cells for what a rule drops, at least."""
 
 
-def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
-    """Return a line for each rule, newest first; rules without space are counted."""
+def banner(
+    dropping: Sequence[Dropping], width: int, most: int, links: Sequence[SnapshotRow] = ()
+) -> list[Line]:
+    """Return a line for each rule, newest first; rules without space are counted.
+
+    links: rows of the interfaces, which tell what a rate is a share of.
+    """
     newest = list(reversed(dropping))
     shown = newest if len(newest) <= most else newest[: max(most, 1)]
     more = len(newest) - len(shown)
-    return [_line(d, width, more if d is shown[-1] else 0) for d in shown]
+    return [
+        _line(d, width, more if d is shown[-1] else 0, _share(share_of(d, links))) for d in shown
+    ]
 
 
-def _line(d: Dropping, width: int, more: int) -> Line:
+def _share(share: float | None) -> str:
+    return "" if share is None else f" {percent(share):>4} of RX"
+
+
+def _line(d: Dropping, width: int, more: int, share: str) -> Line:
     e = d.enforced
     head = " DROPPING " if e.rung else " NOT DROPPING "
     what = label(f"{e.interface}: {e.rule.what}")
-    tail = _figures(d, width - width_of(head) - _MIN_WHAT, more)
-    space = max(width - width_of(head) - sum(map(width_of, tail)), _MIN_WHAT)
+    room = width - width_of(head)
+    tail = _figures(d, room - width_of(what), more, share)  # the share, if the rule stays whole
+    if not share or share not in tail:
+        tail = _figures(d, room - _MIN_WHAT, more, "")
+    space = max(room - sum(map(width_of, tail)), _MIN_WHAT)
     for extra in (f"  {label(d.place)}", "  L: list"):
         if width_of(what) + width_of(extra) <= space:
             what += extra
     return line(head, fit(what, space), *tail, ground="banner")
 
 
-def _figures(d: Dropping, space: int, more: int) -> list[str]:
+def _figures(d: Dropping, space: int, more: int, share: str) -> list[str]:
     """Return what the rule has dropped, and the time it has left: that alone if space is short.
+
+    share: of the packets that come, in words.
 
     A number is whole, or it is not there.
     """
     e = d.enforced
     hits, rate = f" {count(e.packets):>5} hits", f" {count(d.per_s):>5}/s"
     left, others = f" {lasting(e.expires_in):>6} left", f" (+{more})" if more else ""
-    for figures in ([hits, rate, left, others, " "], [hits, left, others, " "], [left, others]):
+    for figures in (
+        [hits, rate, share, left, others, " "],
+        [hits, rate, left, others, " "],
+        [hits, left, others, " "],
+        [left, others],
+    ):
         if sum(map(width_of, figures)) <= space:
             return figures
     return [left]

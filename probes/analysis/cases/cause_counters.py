@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from probes.analysis import since_boot
 from probes.analysis.cases.claim import Claim, Evidence
-from probes.analysis.cases.drop_causes import ACCEPT, CONNTRACK, NO_CARRIER, REQUEST, DropPlace
+from probes.analysis.cases.drop_causes import (
+    ACCEPT,
+    CONNTRACK,
+    FRAGMENTS,
+    NEIGHBOURS,
+    NO_CARRIER,
+    ORPHANS,
+    REQUEST,
+    TIME_WAIT,
+    DropPlace,
+)
 from probes.analysis.facts import Facts
 from probes.analysis.many import rows_of
 from probes.analysis.since_boot import Average
@@ -29,6 +39,10 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
     "IP_RPFILTER": ("TcpExtIPReversePathFilter",),
     "CPU_BACKLOG": ("SoftnetDropped",),
     CONNTRACK: ("ConntrackDrop",),
+    TIME_WAIT: ("TcpExtTCPTimeWaitOverflow",),
+    ORPHANS: ("TcpExtTCPAbortOnMemory",),
+    FRAGMENTS: ("IpReasmFails", "Ip6ReasmFails"),
+    NEIGHBOURS: ("NeighTableFulls",),
     "PKT_TOO_BIG": ("IpInTooBigErrors", "Ip6InTooBigErrors"),
     "IP_INNOROUTES": ("IpInNoRoutes", "IpExtInNoRoutes", "Ip6InNoRoutes"),
     "IP_OUTNOROUTES": ("IpOutNoRoutes", "Ip6OutNoRoutes"),
@@ -37,6 +51,8 @@ COUNTERS: Mapping[str, tuple[str, ...]] = {
 LINKS = {
     "rx_dropped": "rx_dropped",
     "rx_missed": "rx_missed",
+    "rx_errors": "rx_errors",
+    "tx_errors": "tx_errors",
     "tx_dropped": "tx_dropped",
     NO_CARRIER: "tx_dropped",
 }

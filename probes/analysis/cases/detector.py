@@ -16,7 +16,8 @@ class Detector(NamedTuple):
 
     claims: what is wrong at a moment, the worst first; at most `MOST`. needs: the hooks without
     which it is blind. figures: whose history it asks for. wants: the hooks that would tell more,
-    such as whose calls fail, of the worst first.
+    such as whose calls fail, of the worst first. looks: those that would tell whether anything is
+    wrong at all.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Detector(NamedTuple):
     claims: Callable[[Facts], Sequence[Claim]]
     figures: tuple[Figure, ...] = ()
     wants: Callable[[Facts], Sequence[HookId]] = lambda _: ()
+    looks: Callable[[Facts], Sequence[HookId]] = lambda _: ()
 
 
 MOST = 16

@@ -14,7 +14,9 @@ from probes.units import DASH
 CONNTRACK = "CONNTRACK"
 ACCEPT, REQUEST = "ACCEPT_QUEUE", "REQUEST_QUEUE"
 """Queues of a listener: of connections to be accepted, and of those that are not complete yet."""
-NO_CARRIER = "NO_CARRIER"
+NO_CARRIER, FLAPS = "NO_CARRIER", "FLAPS"
+TIME_WAIT, ORPHANS, FRAGMENTS, NEIGHBOURS = "TIME_WAIT", "ORPHANS", "FRAGMENTS", "NEIGHBOUR_TABLE"
+"""Tables of the kernel that are full, and fragments that are never complete."""
 RULE_DEPTH, PLACE_DEPTH, ABSENT_DEPTH = 3, 2, 0
 """As `Claim.depth`: a rule or a program; a queue, a socket, an interface; that nobody is there."""
 
@@ -47,6 +49,8 @@ _MD5 = DropCause(
 _QUEUE = DropCause("queue of {at} drops {what}", ("tc -s qdisc show dev {at}",))
 _ROUTE = DropCause("no route for {what} at {at}", ("ip route", "ip rule"))
 _NO_ROUTE_OUT = _ROUTE._replace(depth=ABSENT_DEPTH, errno="ENETUNREACH")
+_ETHTOOL = "ethtool {at}"
+_DEVICE = ("ip -s -s link show dev {at}", "ethtool -S {at}")
 
 CAUSES: Mapping[str, DropCause] = {
     "NETFILTER_DROP": DropCause(
@@ -101,6 +105,25 @@ CAUSES: Mapping[str, DropCause] = {
         "request queue of {port} is full (SYN)", ("ss -tn state syn-recv",),
         ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies"), by_port=True,
     ),
+    TIME_WAIT: DropCause(
+        "{what} closed at the limit of TIME_WAIT sockets",
+        ("ss -Htan state time-wait | head", "cat /proc/net/sockstat"),
+        ("net.ipv4.tcp_max_tw_buckets",),
+    ),
+    ORPHANS: DropCause(
+        "connections are aborted: too many orphans, or no memory for sockets",
+        ("cat /proc/net/sockstat", "ss -tanp state fin-wait-1"),
+        ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"), depth=RULE_DEPTH,
+    ),
+    FRAGMENTS: DropCause(
+        "fragments of {what} at {at} are never complete", ("nstat -az 'Ip*Reasm*'",),
+        ("net.ipv4.ipfrag_high_thresh", "net.ipv4.ipfrag_time"),
+    ),
+    NEIGHBOURS: DropCause(
+        "{what} dropped at {at}: the neighbour table is full",
+        ("ip -s neigh show | wc -l", "lnstat -c1 -f arp_cache"),
+        ("net.ipv4.neigh.default.gc_thresh3",), depth=RULE_DEPTH, errno="ENOBUFS",
+    ),
     "PACKET_SOCK_ERROR": DropCause("a capture at {at} loses packets", ("ss -0p",)),
     "QUEUE_PURGE": DropCause("queues at {at} are discarded unread"),
     "UdpInErrors": DropCause("sockets cannot take datagrams", ("nstat -az Udp*",)),
@@ -115,7 +138,7 @@ CAUSES: Mapping[str, DropCause] = {
     ),
     NO_CARRIER: DropCause(
         "{at} is down: no carrier",
-        ("ip -s link show dev {at}", "ethtool {at}"), depth=RULE_DEPTH,
+        ("ip -s link show dev {at}", _ETHTOOL), depth=RULE_DEPTH,
     ),
     "QDISC_DROP": _QUEUE,
     "IP_RPFILTER": DropCause(
@@ -134,8 +157,18 @@ CAUSES: Mapping[str, DropCause] = {
         "{what} too big for the MTU of {at}", ("ip link show dev {at}",)
     ),
     "rx_missed": DropCause("ring of {at} is full: it misses packets", ("ethtool -g {at}",)),
-    "rx_dropped": DropCause("{at} drops what it receives", ("ip -s -s link show dev {at}",)),
-    "tx_dropped": DropCause("{at} drops what is sent", ("ip -s -s link show dev {at}",)),
+    "rx_errors": DropCause(
+        "{at} receives damaged packets", _DEVICE
+    ),
+    "tx_errors": DropCause(
+        "{at} cannot send packets: errors", _DEVICE
+    ),
+    FLAPS: DropCause(
+        "{at} flaps: its carrier comes and goes", ("journalctl -k -g {at} -n 20", _ETHTOOL),
+        depth=RULE_DEPTH,
+    ),
+    "rx_dropped": DropCause("{at} drops what it receives", _DEVICE[:1]),
+    "tx_dropped": DropCause("{at} drops what is sent", _DEVICE[:1]),
     **dict.fromkeys(("UDP_CSUM", "TCP_CSUM", "IP_CSUM", "ICMP_CSUM"), _SUM),
     "IP_INADDRERRORS": DropCause(
         "{what} at {at} cannot be forwarded", ("ip route",), ("net.ipv4.conf.{at}.forwarding",)
@@ -143,10 +176,6 @@ CAUSES: Mapping[str, DropCause] = {
     "IP_LOCAL_SOURCE": DropCause(
         "{what} with this host's own source address arrives at {at}: a loop, or forged",
         ("ip route", "tcpdump -eni {at} -c 5"),
-    ),
-    "FRAG_REASM_TIMEOUT": DropCause(
-        "fragments of {what} at {at} are never complete", ("nstat -az IpReasm*",),
-        ("net.ipv4.ipfrag_time", "net.ipv4.ipfrag_high_thresh"),
     ),
     **dict.fromkeys(("TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE"), _MD5),
     "IP_INNOROUTES": _ROUTE,
@@ -156,11 +185,14 @@ CAUSES: Mapping[str, DropCause] = {
 _SAME = {
     "TCP_LISTEN_OVERFLOW": ACCEPT,
     "NEIGH_QUEUEFULL": "NEIGH_FAILED",
-    "NEIGH_CREATEFAIL": "NEIGH_FAILED",
+    "NEIGH_CREATEFAIL": NEIGHBOURS,
+    "FRAG_REASM_TIMEOUT": FRAGMENTS,
     "NEIGH_DEAD": "NEIGH_FAILED",
     "FULL_RING": "tx_dropped",
 }
 _BEGINS = {"QDISC_": "QDISC_DROP", "FQ_": "QDISC_DROP", "CAKE_": "QDISC_DROP"}
+_PLACES = {"ip_defrag": FRAGMENTS, "ip_frag_queue": FRAGMENTS, "ipv6_frag_rcv": FRAGMENTS}
+"""Of packets without a reason, by the function that frees them."""
 _COUNTERS = {
     "TcpExtTCPBacklogDrop": "SOCKET_BACKLOG",
     "TcpExtTCPRcvQDrop": "PROTO_MEM",
@@ -195,6 +227,8 @@ def cause_of(reason: str, function: str, port: int | None = None) -> str:
         if function == f"{udp}SndbufErrors":
             return "UdpSndbufErrors"
     if reason in ("-", "NOT_SPECIFIED"):
+        if function in _PLACES:
+            return _PLACES[function]
         return "NETFILTER_DROP" if function == "nf_hook_slow" else f"at {function}"
     if function.startswith(("Tcp", "Ip", "Udp", "Icmp")):
         return function

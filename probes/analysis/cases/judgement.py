@@ -62,15 +62,18 @@ def needs() -> tuple[str, ...]:
 def wants(facts: Facts) -> list[HookId]:
     """Return the hooks that would tell more of what is wrong, attached or not.
 
-    That of each detector which matters most to it comes before any detector's second.
+    That of each detector which matters most to it comes before any detector's second; what only
+    looks (`Detector.looks`) comes last.
 
     They stay the same as long as that goes on, so that what they tell is not lost.
     """
     wanted: list[Sequence[HookId]] = []
+    last: list[HookId] = []
     for detector in DETECTORS:
         with suppress(Exception):  # `cases` says what raises
             wanted.append(detector.wants(facts))
-    return [want for some in zip_longest(*wanted) for want in some if want is not None]
+            last += detector.looks(facts)
+    return [*(want for some in zip_longest(*wanted) for want in some if want is not None), *last]
 
 
 def blind(facts: Facts) -> list[Status]:

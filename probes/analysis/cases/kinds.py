@@ -32,7 +32,9 @@ _HOOKS = {
     "syscalls": CaseKind.CALLS,
     "syscall-processes": CaseKind.CALLS,
     "tcp-rtt": CaseKind.TRIPS,
+    "tcp-stalled": CaseKind.SLOW,
     "memory": CaseKind.MEMORY,
+    "execs": CaseKind.CALLS,
 }
 
 

@@ -64,6 +64,8 @@ class Counter:
 
 
 LISTEN, CONNTRACK = "TcpExtListenDrops", "ConntrackDrop"
+TIME_WAIT, ORPHANS = "TcpExtTCPTimeWaitOverflow", "TcpExtTCPAbortOnMemory"
+NEIGHBOURS = "NeighTableFulls"
 UDP = {"4": "UdpInErrors", "6": "Udp6InErrors"}
 
 
@@ -116,8 +118,11 @@ ALL: Mapping[str, Counter] = {
         _event("OfoPruned", "out-of-order queue pruned"),
         _event("TCPRcvCollapsed", "receive queue collapsed"),
         _event("TCPMemoryPressures", "TCP short of memory"),
-        _event("TCPAbortOnMemory", "connection aborted: memory"),
-        _event("TCPTimeWaitOverflow", "too many in TIME_WAIT"),
+        Counter(ORPHANS, "connection aborted: memory", Freeing.NONE, event=True),
+        Counter(TIME_WAIT, "too many in TIME_WAIT", Freeing.NONE, event=True),
+        Counter(NEIGHBOURS, "neighbour table full", Freeing.NONE, event=True),
+        Counter("IpReasmFails", "fragments not reassembled", Freeing.NONE, event=True),
+        Counter("Ip6ReasmFails", "fragments not reassembled", Freeing.NONE, event=True),
         _tcp("PFMemallocDrop", "memory kept for swap", "PFMEMALLOC"),
         _tcp("TCPMinTTLDrop", "TTL below minimum", "TCP_MINTTL"),
         _tcp("TCPDeferAcceptDrop", "deferred: no data yet"),
@@ -194,6 +199,15 @@ def _told(counter: Counter, reasons: Collection[str] | None) -> bool:
     return bool(counter.reasons) and reasons is not None and {*counter.reasons} <= {*reasons}
 
 
+def of_other_files() -> dict[str, int]:
+    """Return the counters that are in none of nstat's files: of the host, or of our namespace."""
+    return {
+        "SoftnetDropped": procfs.softnet_dropped(),
+        CONNTRACK: procfs.conntrack_dropped(),
+        NEIGHBOURS: procfs.neighbours().fulls,
+    }
+
+
 Growth = Mapping[str, int]
 """Growth of each counter since the previous reading."""
 
@@ -232,8 +246,7 @@ class Namespaces:
 
     def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
         """Return each namespace's inode, a process in it (None: this one), and what was added."""
-        more = {"SoftnetDropped": procfs.softnet_dropped(), CONNTRACK: procfs.conntrack_dropped()}
-        yield own, None, self._grown(own, self._files.read(), more)
+        yield own, None, self._grown(own, self._files.read(), of_other_files())
         others = self._others.find()
         self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
         self.there = {own, *others}

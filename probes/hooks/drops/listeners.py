@@ -8,18 +8,22 @@ accept queue come first.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import nlargest
+from math import inf
 from socket import AF_INET
+from time import monotonic
 from typing import NamedTuple
 
+from probes.arrays import np
 from probes.errors import ProbeError
 from probes.hooks.drops.counters import LISTEN, UDP, Growth
 from probes.kernel.net_namespaces import inside
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Receiver, TcpState
+from probes.kernel.netlink.sock_table import tcp_flows
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.toolkit.bounded import Bounded
 
@@ -27,6 +31,8 @@ POOLS = {LISTEN: "tcp", **dict.fromkeys(UDP.values(), "udp")}
 """Counters that sockets have a share in, and the protocol."""
 _MOST_SOCKETS = 64
 """Sockets that are looked for, of each share."""
+_REST = 5.0
+"""Seconds between two looks at all sockets in TIME_WAIT."""
 _WORDS = {
     "TcpExtListenOverflows": "accept queue full",
     "TcpExtTCPReqQFullDrop": "request queue full",
@@ -38,16 +44,24 @@ REQUESTS = frozenset({"TcpExtTCPReqQFullDoCookies", "TcpExtTCPReqQFullDrop"})
 
 
 class StandingQueue(NamedTuple):
-    """A listener with connections that nobody has accepted yet; inode: of its socket."""
+    """A listener with connections that nobody has accepted yet; inode: of its socket.
+
+    stuck, of: of those that share its port (SO_REUSEPORT), how many have such a queue, and all.
+    """
 
     port: int
     inode: int
     waiting: int
     room: int
+    stuck: int = 1
+    of: int = 1
 
 
 class Queues:
-    """Accept queues of this namespace: what waited there in this reading and in the one before."""
+    """Accept queues of this namespace: what waited there in this reading and in the one before.
+
+    Of several listeners at one port the fullest is told.
+    """
 
     MOST, LEAST = 16, 3
     """Queues that are told, and connections that wait in each of them."""
@@ -56,7 +70,7 @@ class Queues:
         self._last: dict[int, int] = {}
         self.standing: Sequence[StandingQueue] = ()
 
-    def look(self, listeners: Iterable[Receiver]) -> None:
+    def look(self, listeners: Sequence[Receiver]) -> None:
         """Take a reading; what has come since the last one does not stand."""
         waiting = {s.cookie: s for s in listeners if s.waiting >= self.LEAST}
         found = [
@@ -64,8 +78,10 @@ class Queues:
             for cookie, s in waiting.items()
         ]
         self._last = {cookie: s.waiting for cookie, s in waiting.items()}
-        some = [queue for queue in found if queue.waiting >= self.LEAST]
-        self.standing = nlargest(self.MOST, some, key=lambda queue: queue.waiting)
+        some = sorted([q for q in found if q.waiting >= self.LEAST], key=lambda q: q.waiting)
+        stuck, of = Counter(q.port for q in some), Counter(s.port for s in listeners)
+        fullest = {q.port: q._replace(stuck=stuck[q.port], of=of[q.port]) for q in some}
+        self.standing = nlargest(self.MOST, fullest.values(), key=lambda queue: queue.waiting)
 
 
 class Share(NamedTuple):
@@ -89,11 +105,12 @@ class Shares:
         self._late: dict[int, dict[int, int]] = {}
         self._owned: dict[Share, dict[int, Owner | None]] = {}
         self._owners, self._held = SocketOwners(), dict[int, Owner]()
-        self._asked: dict[int, Iterable[int]] = {}
-        "Sockets of listeners that had no room for requests, by port."
+        self._asked: dict[int, Iterable[int]] = Bounded(_MOST_SOCKETS)
+        "Sockets of listeners that had no room for requests, or are closed a lot, by port."
         self.queues, self.asked = Queues(), 0
         "The port that most requests are for, if there was no room for some; 0: there was."
         self.counted: dict[Share, int] = defaultdict(int)
+        self._closed, self._closed_asked = 0, -inf
 
     def add(self, netns: int, pid: int | None, grown: Growth, pools: Iterable[str]) -> None:
         """Divide the growth of a namespace's counters among its sockets.
@@ -129,10 +146,22 @@ class Shares:
             self.asked = _most_requested()
             found = [s.inode for s in listeners if s.port == self.asked]
             if found:
-                self._asked = {self.asked: found}
+                self._asked[self.asked] = found
+
+    def closed(self) -> int:
+        """Return the port of most connections in TIME_WAIT; 0 where that is not known.
+
+        Asked again after some seconds, as there may be many.
+        """
+        if monotonic() - self._closed_asked >= _REST:
+            listeners = _sockets(0, None, ("tcp",))["tcp"]
+            self._closed = _most_closed({s.port for s in listeners})
+            self._asked[self._closed] = [s.inode for s in listeners if s.port == self._closed]
+            self._closed_asked = monotonic()
+        return self._closed
 
     def asker(self, port: int) -> Owner | None:
-        """Return the process that listens at a port which had no room for requests."""
+        """Return the process that listens at a port which is asked for too much."""
         owners = {self._held[inode] for inode in self._asked.get(port, ()) if inode in self._held}
         return owners.pop() if len(owners) == 1 else None
 
@@ -207,6 +236,16 @@ def _most_requested() -> int:
         requests = sock_diag.tcp_sockets(sock_diag.mask(TcpState.SYN_RECV))
         ports = Counter(s.lport for s in requests).most_common(1)
         return ports[0][0] if ports else 0
+    return 0
+
+
+def _most_closed(served: Collection[int]) -> int:
+    """Return the port of most connections in TIME_WAIT: of a listener here, else of the peers'."""
+    with suppress(ProbeError):
+        flows = tcp_flows(sock_diag.mask(TcpState.TIME_WAIT))
+        here = np.isin(flows["lport"], np.array(sorted(served), "=u4"))
+        ports = np.where(here, flows["lport"], flows["rport"])
+        return int(np.bincount(ports).argmax()) if len(ports) else 0
     return 0
 
 

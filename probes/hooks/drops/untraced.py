@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from probes.hooks.drops.counters import (
     ALL,
-    CONNTRACK,
+    TIME_WAIT,
     CounterUnit,
     Freeing,
+    Growth,
     Namespaces,
     Rest,
     shown,
 )
+from probes.hooks.drops.levels import level_of
 from probes.hooks.drops.listeners import POOLS, REQUESTS, Share, Shares, StandingQueue
 from probes.hooks.drops.seen import SeenByPlace
-from probes.kernel import sysctl
 from probes.kernel.procfs import Owner
 from probes.model import OTHERS, Row
 from probes.units import DASH
@@ -77,12 +78,19 @@ class Untraced:
             pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
             self._shares.add(netns, pid, grown, pools)
             if any(grown.values()):
-                asked = self._shares.asked if pid is None else 0
+                ports = self._asked(grown) if pid is None else {}
                 for name in self._alone & grown.keys():
                     if grown[name]:
-                        port = asked if name in REQUESTS else 0
-                        self._counted[_Told(netns, name, port=port)] += grown[name]
+                        told = _Told(netns, name, port=ports.get(name, 0))
+                        self._counted[told] += grown[name]
         self._shares.name()
+
+    def _asked(self, grown: Growth) -> Mapping[str, int]:
+        """Return the ports that most of it is of, by counter."""
+        ports = dict.fromkeys(REQUESTS, self._shares.asked)
+        if grown.get(TIME_WAIT):
+            ports[TIME_WAIT] = self._shares.closed()
+        return ports
 
     def rows(self, seen: SeenByPlace) -> list[Row]:
         """Return what was read, less what the tracepoint has of it."""
@@ -141,8 +149,9 @@ class Untraced:
     def _standing(self, queue: StandingQueue) -> Row:
         """Return a row of connections that wait to be accepted: nothing of it is lost."""
         owner, counts = self._shares.listener(queue), str(CounterUnit.EVENTS)
+        several = f" of {queue.stuck} in {queue.of} listeners" if queue.of > 1 else ""
         return (
-            *(DASH, QUEUE, LISTENER, 0, "tcp", queue.port, DASH),
+            *(DASH, f"{QUEUE}{several}", LISTENER, 0, "tcp", queue.port, DASH),
             *(*_named(owner), counts, None, 0, 0, DASH, queue.waiting, queue.room),
         )
 
@@ -172,10 +181,10 @@ class Untraced:
     def _row(self, told: _Told, packets: int, share: Share | None = None) -> Row:
         owner = self._shares.owner(share) if share is not None else None
         protocol = POOLS.get(told.counter, DASH)
-        if told.counter in REQUESTS and told.port:
+        if told.counter in (*REQUESTS, TIME_WAIT) and told.port:
             owner, protocol = self._shares.asker(told.port), "tcp"
         counts = self._shown[told.counter]
-        entries = _entries() if told.counter == CONNTRACK else (None, None)
+        level = level_of(told.counter) if told.netns == self._own else (None, None)
         return (
             DASH,
             told.why or ALL[told.counter].why,
@@ -190,15 +199,8 @@ class Untraced:
             0,
             0,
             DASH,
-            *entries,
+            *level,
         )
-
-
-def _entries() -> tuple[int | None, int | None]:
-    """Return how many entries connection tracking has here, and how many it may have."""
-    values = [sysctl.value(f"net.netfilter.nf_conntrack_{name}") for name in ("count", "max")]
-    count, most = [int(value) if value is not None else None for value in values]
-    return count, most
 
 
 def packets_row(row: Row, of: Row, owner: Owner | None = None, way: str = DASH) -> Row:

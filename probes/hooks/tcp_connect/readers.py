@@ -130,7 +130,7 @@ class _Pending:
             waiting[caller] = waiting.get(caller, NOBODY).and_one(now - begun)
         found = self._attempts()
         ended = self._missed.find(_ages(attempt for _, attempt in found)) if found else ()
-        elsewhere: set[Who] = set()
+        elsewhere: dict[Who, int] = {}
         for entry, attempt in found:
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             age = max(now - int(attempt["at"]), 0)
@@ -140,7 +140,7 @@ class _Pending:
                 caller = _who(attempt)
                 waiting[caller] = waiting.get(caller, NOBODY).and_one(age)
                 if attempt["netns"] != here:
-                    elsewhere.add(caller)
+                    elsewhere[caller] = int(attempt["netns"])
             elif take(self._pending, entry):
                 self._never_sent(attempt)
         self._ways_out.tell(waiting, elsewhere)

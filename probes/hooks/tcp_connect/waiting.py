@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from probes.errors import ProbeError
+from probes.kernel.net_namespaces import inside, of_process
 from probes.kernel.netlink import route
 from probes.kernel.netlink.routes import leaving
 from probes.kernel.netlink.sock_diag import Connecting, TcpSocket, connecting
-from probes.kernel.procfs import SocketOwners
+from probes.kernel.procfs import SocketOwners, netns
 from probes.model import Value
 from probes.toolkit.links import scoped_here
 from probes.units import DASH
@@ -21,8 +22,9 @@ LATE_NS = 1_000_000_000
 """Nanoseconds after which an attempt is late: its SYN has been sent again."""
 _ALIKE_NS = 100_000_000
 """Times that are no farther apart may be those of one attempt."""
-_ROUTES_STAY, _MOST_ROUTES = 5.0, 64
-"""Seconds after which routes are looked up again, and routes that are looked up in a reading."""
+_ROUTES_STAY, _MOST_ROUTES, _MOST_PLACES = 5.0, 64, 8
+"""Seconds after which routes are looked up again; routes of a network namespace, and namespaces,
+that are looked up in a reading."""
 
 UNDER_WAY = ("pending", "late", "oldest_ns", "via")
 """The columns that tell of what is under way."""
@@ -117,30 +119,56 @@ class MissedEnds:
 
 
 class WaysOut:
-    """Interfaces by which unanswered SYNs leave, by the present routes of this namespace."""
+    """Interfaces by which unanswered SYNs leave, by the present routes of their namespace."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._known: dict[tuple[int, str], str] = {}
         self._until = 0.0
 
-    def tell(self, waiting: Waiting, elsewhere: Set[Who] = frozenset()) -> None:
-        """Add the interface to those that are late. elsewhere: of other network namespaces."""
-        late = [who for who, one in waiting.items() if one.late and who not in elsewhere]
+    def tell(self, waiting: Waiting, elsewhere: Mapping[Who, int] | None = None) -> None:
+        """Add the interface to those that are late.
+
+        elsewhere: the network namespaces of those that are in another one; 0: not known which, it
+        is the process's.
+        """
         if time.monotonic() >= self._until:
             self._known, self._until = {}, time.monotonic() + _ROUTES_STAY
-        wanted = dict.fromkeys(str(raddr) for *_, raddr, _ in late)
-        self._look([raddr for raddr in wanted if raddr not in self._known])
-        for who in late:
-            waiting[who] = waiting[who]._replace(via=self._known.get(str(who[2]), ""))
+        own, others = netns(), elsewhere or {}
+        wanted: dict[int, dict[str, Value]] = {}
+        late: dict[Who, tuple[int, str]] = {}
+        for who in [who for who, one in waiting.items() if one.late]:
+            pid, _, raddr, _ = who
+            place = others.get(who, own) or (of_process(pid) if isinstance(pid, int) else 0)
+            late[who] = place, str(raddr)
+            if late[who] not in self._known:
+                wanted.setdefault(place, {})[str(raddr)] = pid
+        for place, addresses in list(wanted.items())[:_MOST_PLACES]:
+            self._look(place, addresses, here=place == own)
+        for who, at in late.items():
+            waiting[who] = waiting[who]._replace(via=self._known.get(at, ""))
 
-    def _look(self, addresses: Sequence[str]) -> None:
-        asked = [address for address in addresses[:_MOST_ROUTES] if "%" not in address]
-        if not asked:
+    def _look(self, place: int, addresses: Mapping[str, Value], *, here: bool) -> None:
+        """Ask for routes. addresses: with a process of that namespace each."""
+        asked = [address for address in addresses if "%" not in address][:_MOST_ROUTES]
+        if not asked or not place:
             return
+        pid = addresses[asked[0]]
+        self._known.update({(place, address): "" for address in asked})
         with suppress(ProbeError, OSError):
-            found, names = leaving(asked), route.names()
+            if here:
+                found, names = _routes(asked)
+            elif isinstance(pid, int) and pid:
+                found, names = inside(pid, place, lambda: _routes(asked))
+            else:
+                return
+            where = "" if here else f" (netns {place})"
             for address, ifindex in zip(asked, found, strict=True):
-                self._known[address] = names.get(ifindex, "") if ifindex else ""
+                name = names.get(ifindex, "") if ifindex else ""
+                self._known[place, address] = f"{name}{where}" if name else ""
+
+
+def _routes(addresses: Sequence[str]) -> tuple[Sequence[int | None], Mapping[int, str]]:
+    return leaving(addresses), route.names()
 
 
 def _connecting() -> Sequence[Connecting]:

@@ -33,13 +33,13 @@ _RTMGRP_LINK = 1
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
 """Errnos of a system call filter, which are final."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 5, 16, 18
-_IFLA_LINK_NETNSID = 37
+_IFLA_CARRIER_CHANGES, _IFLA_LINK_NETNSID = 35, 37
 _IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_XDP = 7, 23, 26, 43
 _COUNTERS = frozenset({_IFLA_STATS, _IFLA_STATS64, _IFLA_AF_SPEC})  # the latter has those of IPv6
 _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
 _OF_INTERFACE = frozenset({
     _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
-    _IFLA_PROP_LIST, _IFLA_LINK, _IFLA_LINK_NETNSID,
+    _IFLA_PROP_LIST, _IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_CARRIER_CHANGES,
 })  # fmt: skip
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -66,7 +66,8 @@ class Interface(NamedTuple):
     "physical". state: up, down, lowdown (what it stands on is down), dormant, testing, gone or
     unknown. xdp_mode: native, generic, offload, several or none. xdp_programs: mode, program id.
     link: the ifindex of what it is on, of a veth that of the other end; 0: none. link_netnsid: the
-    number (`nsid`) of the network namespace that this is in; None: this one.
+    number (`nsid`) of the network namespace that this is in; None: this one. carrier_changes: how
+    often the link came up or went down (Linux 3.15).
     """
 
     ifindex: int
@@ -88,6 +89,7 @@ class Interface(NamedTuple):
     altnames: tuple[str, ...] = ()
     link: int = 0
     link_netnsid: int | None = None
+    carrier_changes: int = 0
 
     @property
     def xdp_ids(self) -> tuple[int, ...]:
@@ -343,7 +345,9 @@ def _interface(data: bytes, start: int, end: int) -> Interface:
     mode, programs = _xdp(data, *found[_IFLA_XDP]) if _IFLA_XDP in found else ("none", ())
     known = (ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs)
     altnames = _altnames(data, found.get(_IFLA_PROP_LIST))
-    return Interface._make((*known, altnames, *_link_of(data, found)))
+    changes = found.get(_IFLA_CARRIER_CHANGES)
+    (flaps,) = _U32.unpack_from(data, changes[0]) if changes is not None else (0,)
+    return Interface._make((*known, altnames, *_link_of(data, found), flaps))
 
 
 def _link_of(data: bytes, found: Mapping[int, tuple[int, int]]) -> tuple[int, int | None]:

@@ -321,9 +321,9 @@ def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:
             info = tcp_info(data[at:to])
     return TcpSocket(
         state,
-        _address(family, laddr),
+        address(family, laddr),
         socket.ntohs(lport),
-        _address(family, raddr),
+        address(family, raddr),
         socket.ntohs(rport),
         uid,
         inode,
@@ -342,7 +342,8 @@ def tcp_info(data: bytes) -> TcpInfo:
     return info
 
 
-def _address(family: int, raw: bytes) -> str:
+def address(family: int, raw: bytes) -> str:
+    """Return an address of 16 bytes as text, an IPv4-mapped one as IPv4."""
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
     if raw.startswith(MAPPED):

@@ -375,6 +375,7 @@ class Script:
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),
                 "rx_dropped": int(missed * 0.15), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,
                 "rx_missed": int(missed),
+                "carrier_changes": 1,
                 "xdp_mode": theirs.mode if theirs else "none",
                 "xdp_program": theirs.title if theirs else "",
             }  # fmt: skip

@@ -26,6 +26,7 @@ from probes.hooks import catalogue
 from probes.hooks.protocols import hook as protocols
 from probes.hooks.tcp_rtt import open_sockets
 from probes.kernel import bpf, cgroups
+from probes.kernel.netlink import stalled
 from probes.kernel.procfs import pid_namespace
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, Rung, State
@@ -628,6 +629,88 @@ def test_the_host_s_memory_and_that_of_sockets(
     assert found["TCP sockets"]["limit"] is None
     assert (found["host"]["some_ns"] is None) is not Path("/proc/pressure/memory").exists()
     record_property("count", 1)
+
+
+@_rungs("tcp-stalled")
+@pytest.mark.parametrize("few", [500, 0])
+def test_a_connection_that_nobody_reads_is_stalled_at_both_ends(
+    attached: Callable[..., Attachment],
+    rung: str,
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    """Few sockets are looked at one by one, many as arrays."""
+    monkeypatch.setattr(stalled, "FEW", few)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = listener.getsockname()[1]
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                   for _ in range(3)]  # fmt: skip
+        taken = [stack.enter_context(listener.accept()[0]) for _ in clients]
+        attachment = attached("tcp-stalled", rung)
+        assert values(attachment) == []
+        clients[0].setblocking(False)
+        deadline, rows = time.monotonic() + 20, list[Values]()
+        while len(rows) < 2 and time.monotonic() < deadline:
+            with suppress(BlockingIOError):
+                while True:
+                    clients[0].send(b"x" * 65536)
+            time.sleep(0.3)
+            rows = values(attachment)
+        reads, sends = find(rows, lport=port), find(rows, rport=port)
+        assert (reads["reader"], sends["reader"]) == ("process", "peer")
+        assert {row["pid"] for row in rows} == {os.getpid()}
+        assert {row["alike"] for row in rows} == {3}
+        assert reads["queued"] > 4096
+        assert sends["queued"] > 0
+        taken[0].setblocking(False)
+        while rows and time.monotonic() < deadline:  # it is read again
+            with suppress(BlockingIOError):
+                while True:
+                    taken[0].recv(1 << 20)
+            time.sleep(0.1)
+            rows = values(attachment)
+        assert rows == []
+    record_property("count", 2)
+
+
+_CRASHES, _STATUSES = 5, 3
+_TO_START = "/nowhere/ebpftop-test"
+
+
+@_rungs("exits")
+def test_processes_that_end_by_their_signal_or_status(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    name = Path("/proc/self/comm").read_text().strip()
+    before_it = ("sh", "-c", "ulimit -c 0; sleep 0.05; kill -SEGV $$")
+    attachment = attached("exits", rung)
+    for _ in range(_CRASHES):
+        subprocess.run(before_it, check=False)
+    for _ in range(_STATUSES):
+        subprocess.run(("sh", "-c", "exit 7"), check=False)
+    rows = [row for row in values(attachment) if row["parent"] == name]
+    by = {row["end"]: row for row in rows if row["comm"] == "sh"}
+    assert (by["SIGSEGV"]["ends"], by["status 7"]["ends"]) == (_CRASHES, _STATUSES)
+    assert by["SIGSEGV"]["lived_ns"] >= _CRASHES * 0.05e9
+    record_property("count", _CRASHES + _STATUSES)
+
+
+@_rungs("execs")
+def test_programs_that_are_started_and_that_cannot_be(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    attachment = attached("execs", rung)
+    script = f"for n in 1 2 3 4; do {_TO_START}; done 2>/dev/null; /bin/true; /bin/true; :"
+    subprocess.run(("bash", "-c", script), check=False)
+    rows = values(attachment)
+    failed = find(rows, file=_TO_START)
+    assert (failed["comm"], failed["calls"], failed["failed"]) == ("bash", 4, 4)
+    assert failed["error"] == "ENOENT"
+    started = find(rows, comm="bash", file="true")
+    assert (started["calls"], started["failed"]) == (2, 0)
+    record_property("count", 6)
 
 
 @_rungs("tcp-rtt")

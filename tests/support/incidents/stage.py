@@ -172,7 +172,7 @@ class Stage:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            _libc.prctl(PR_SET_NAME, comm.encode())
+            name_process(comm)
             if at:
                 enter(at)
             if uid:
@@ -195,6 +195,11 @@ def _of_host(*command: str) -> str:
         capture_output=True,
     )  # fmt: skip
     return done.stdout
+
+
+def name_process(comm: str) -> None:
+    """Give this process a name of at most 15 bytes."""
+    _libc.prctl(PR_SET_NAME, comm.encode())
 
 
 def enter(name: str) -> None:

@@ -16,6 +16,7 @@ from probes.analysis.snapshot_row import SnapshotRow
 from probes.drop_rule import parse
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value
+from tests.support.watched_host import WatchedHost
 from tui.panes.interfaces import pane as interfaces
 from tui.session.drop_rules import (
     ANYWHERE,
@@ -344,3 +345,17 @@ def test_counters_that_are_not_told_by_interface_say_nothing_of_one() -> None:
     told = replace(drops, sample=replace(drops.sample, status=passive))
     assert _drops(drops).kernel == 0
     assert _drops(told).kernel is None
+
+
+@pytest.mark.parametrize(("width", "told"), [(120, True), (80, True), (64, False)])
+def test_a_banner_says_which_share_is_dropped_if_the_rule_stays_whole(
+    width: int, told: bool
+) -> None:
+    host = WatchedHost("interfaces")
+    for _ in range(2):
+        host.more(interfaces=[{"ifindex": 2, "interface": "eth0", "rx_packets": 200}])
+    rule = Dropping(_enforced("udp dport 9000"), 50.0)
+    (drawn,) = banner([rule], width, 1, host.facts.rows("interfaces"))
+    said = "".join(part for part, _ in drawn.spans)
+    assert ("25% of RX" in said) is told
+    assert "eth0: udp dport 9000" in said

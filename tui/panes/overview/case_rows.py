@@ -12,10 +12,13 @@ from probes.model import Value
 from tui.panes.overview.overview_row import OverviewRow, amount, history, values
 from tui.session.view import View
 from tui.table.fields import TableRow, label
+from tui.table.lines import width_of
 from tui.toolkit.pane import Trouble
 
 MOST_OVER = 3
 """Cases that are over and still have a row, the latest."""
+MOST_WHAT, _LONG_NAME = 46, 16
+"""Cells that the column of what is wrong may have; letters of a name that is cut within."""
 _SEEN = 48
 """Letters of what was counted that a screen of 60 columns shows."""
 _NAMED = 3
@@ -92,10 +95,18 @@ def _why(view: View, finding: Finding) -> str:
     """
     counted = words.evidence(finding)
     unnamed = [who for who in finding.case.who if words.name(who) not in counted[:_SEEN]]
-    said = [words.listed(unnamed, _NAMED), counted]
+    said = [words.listed(unnamed, _NAMED), _cut(finding.case.head.what, counted), counted]
     if finding.state is Progress.OVER:
         said.insert(0, f"at most {amount(view, finding.peak, finding.case.head.unit)}")
     return "; ".join(text for text in said if text)
+
+
+def _cut(what: str, counted: str) -> str:
+    """Return the long name that is cut within in the column of what is wrong, of a path its end."""
+    if width_of(what) <= MOST_WHAT:
+        return ""
+    longest = max(what.split(" "), key=len).rstrip("/:,").rpartition("/")[2]
+    return longest if len(longest) >= _LONG_NAME and longest not in counted else ""
 
 
 def verdict(findings: Sequence[Finding], now: float) -> Trouble | None:

@@ -102,7 +102,8 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
     muted = lambda _: "muted"  # noqa: E731 # it is no more than that
     return (
         Field("place", "#", Unit.NUMBER, 0, 9, help="the gravest first, then the calm ones"),
-        Field("what", WRONG, Unit.TEXT, 26, 0, 46, "what is wrong; else the busiest or slowest",
+        Field("what", WRONG, Unit.TEXT, 26, 0, case_rows.MOST_WHAT,
+              "what is wrong; else the busiest or slowest",
               _role, drawn=lambda record, width: fit_words(label(record.text("what")), width)),
         Field("where", "Pane", Unit.TEXT, 0, 9, help="the pane that Enter goes to"),
         Field("share", "Share", Unit.PERCENT, 6, 0,

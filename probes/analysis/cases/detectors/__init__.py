@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from probes.analysis.cases.detector import Detector
-from probes.analysis.cases.detectors import calls, connects, drops, lookups, memory, programs, trips
+from probes.analysis.cases.detectors import (
+    calls,
+    connects,
+    drops,
+    lookups,
+    memory,
+    processes,
+    programs,
+    stalled,
+    trips,
+)
 
 DETECTORS: tuple[Detector, ...] = tuple(
-    module.DETECTOR for module in (drops, programs, connects, lookups, trips, calls, memory)
-)
+    module.DETECTOR
+    for module in (
+        drops, programs, connects, lookups, trips, stalled, calls, processes, memory,
+    )
+)  # fmt: skip

@@ -12,6 +12,7 @@ from tests.support.many_views import TwoViews
 JUDGED = (
     "interfaces", "xdp-programs", "tc-programs", "drops", "programs", "tcp-connect", "tcp-rtt",
     "syscalls", "syscall-processes", "name-servers", "net-counters", "memory", "dns",
+    "tcp-stalled", "execs", "exits",
 )  # fmt: skip
 
 

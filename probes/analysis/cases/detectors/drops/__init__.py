@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from probes.analysis.cases.claim import Claim
 from probes.analysis.cases.detector import MOST, Detector
 from probes.analysis.cases.detectors.drops.by_cause import LOST, lost_by_cause, settled
-from probes.analysis.cases.detectors.drops.claims import CALLERS, lost_claim
+from probes.analysis.cases.detectors.drops.claims import CALLERS, CONNECTS, lost_claim
 from probes.analysis.cases.detectors.drops.interfaces import NAMESPACES, Links
 from probes.analysis.cases.detectors.drops.links import link_claims
 from probes.analysis.cases.detectors.drops.queues import dropped_by_qdiscs
@@ -24,7 +24,7 @@ from probes.model import HookId
 
 def every_claim(facts: Facts) -> Sequence[Claim]:
     """Return all claims of lost packets, the worst first."""
-    return facts.once_read(_claimed, *HOOKS, "qdiscs", CALLERS, COUNTERS, NAMESPACES)
+    return facts.once_read(_claimed, *HOOKS, "qdiscs", CALLERS, CONNECTS, COUNTERS, NAMESPACES)
 
 
 def _claims(facts: Facts) -> Sequence[Claim]:

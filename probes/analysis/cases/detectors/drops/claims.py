@@ -20,7 +20,10 @@ from probes.analysis.cases.detectors.drops.lost import Lost, claim_id
 from probes.analysis.cases.drop_causes import (
     ACCEPT,
     CONNTRACK,
+    FRAGMENTS,
+    NEIGHBOURS,
     NO_CARRIER,
+    TIME_WAIT,
     DropPlace,
     described,
     knobs,
@@ -37,14 +40,18 @@ from probes.analysis.cases.drop_claim import (
 )
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts
+from probes.analysis.many import SomeRows, places_with, rows_of
 from probes.analysis.since_boot import Average
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.columns.lexicon import Lexicon
 from probes.units import DASH
 
+_OF_TABLES = frozenset({CONNTRACK, FRAGMENTS, NEIGHBOURS})
 _ALL_LOST = frozenset({"NEIGH_FAILED", NO_CARRIER, "IP_OUTNOROUTES"})
 _MOST_WHO = 3
 """Processes, and sentences of evidence, of a claim."""
-CALLERS = "syscall-processes"
+CALLERS, CONNECTS = "syscall-processes", "tcp-connect"
+_LEXICON = Lexicon()
 _ACCEPTS, _SENDS = ("accept", "accept4"), ("sendto", "sendmsg", "sendmmsg", "write", "writev")
 
 
@@ -56,7 +63,7 @@ def lost_claim(facts: Facts, lost: Lost, links: Links) -> Claim | None:
         protocol, port = main_port(ports, lost.rate)
         place = place._replace(protocol=protocol, port=port)
     share, of = share_of(lost, links)
-    who = _who(lost.rows)
+    who = _who(lost.rows) or _closers(facts, lost)
     verdict = facts.verdict(LOST, lost.key)
     boot = since_boot_of(facts, lost.cause, place)
     severity = _gravity(facts, lost, severity_of(lost, place, share, held=bool(who)), who, boot)
@@ -111,8 +118,8 @@ def _gravity(
 def _tied(lost: Lost, ports: Ports) -> Iterator[Hashable]:
     """Yield the ports that make much of it, or all if all that is sent there is lost; an errno."""
     yield from tied_ports(ports, 0.0 if lost.cause in _ALL_LOST else TIED * lost.rate)
-    if lost.cause == CONNTRACK:
-        yield CONNTRACK, lost.place.netns  # one table, whatever interface the packets come by
+    if lost.cause in _OF_TABLES:
+        yield lost.cause, lost.place.netns  # one table, whatever interface the packets come by
     errno = described(lost.cause).errno
     if errno and not lost.place.netns:
         yield "errno", "connect", errno
@@ -144,12 +151,31 @@ def _goes_out(rows: Iterable[SnapshotRow]) -> bool:
 
 def _what(lost: Lost, place: DropPlace, *, several: bool) -> str:
     if lost.waiting and lost.cause == ACCEPT and lost.waiting <= lost.room:
-        return f"accept queue of {place.service} is backing up"
+        return f"accept queue of {place.service} is backing up{_at(lost)}"
+    if lost.cause == ACCEPT and lost.among:
+        return f"{said(lost.cause, place)}{_at(lost)}"
     if not several or place.port is not None or lost.number == 1:
         return said(lost.cause, place)
     if lost.cause == "NO_SOCKET":
         return f"nothing listens on {lost.number} ports of {place.named}"
     return f"{said(lost.cause, place)}, {lost.number} ports"
+
+
+def _at(lost: Lost) -> str:
+    return f" at {lost.among}" if lost.among else ""
+
+
+def _closers(facts: Facts, lost: Lost) -> tuple[Who, ...]:
+    """Return the processes whose own connections make sockets in TIME_WAIT: to that port."""
+    if lost.cause != TIME_WAIT or lost.place.port is None:
+        return ()
+    rows = rows_of(facts, CONNECTS)
+    places = places_with(rows, _LEXICON, {"rport": [lost.place.port]}) if len(rows) else []
+    found = SomeRows(rows, places, _LEXICON)
+    rates = found.rates("connects")
+    most = nlargest(_MOST_WHO, enumerate(rates), key=lambda one: one[1])
+    some = [(found.row(n), rate) for n, rate in most if rate]
+    return tuple(Who.process(row["comm"], row["pid"], rate) for row, rate in some)
 
 
 def _who(rows: Iterable[SnapshotRow]) -> tuple[Who, ...]:

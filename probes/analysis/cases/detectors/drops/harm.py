@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from probes.analysis.cases.claim import Gravity
 from probes.analysis.cases.detectors.drops.interfaces import Links
 from probes.analysis.cases.detectors.drops.lost import Lost
-from probes.analysis.cases.drop_causes import NO_CARRIER, DropPlace, described
+from probes.analysis.cases.drop_causes import FRAGMENTS, NO_CARRIER, DropPlace, described
 from probes.analysis.classes import DropClass
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH
@@ -46,6 +46,9 @@ def share_of(lost: Lost, links: Links) -> tuple[float | None, str]:
     """Return the share of what came to that place, and what that was; None: it is not counted."""
     if lost.waiting:
         return min(lost.waiting / max(lost.room, 1), 1.0), "its limit"
+    if lost.cause == FRAGMENTS and lost.place.at == DASH and not lost.place.netns:
+        whole = links.counted("IpReasmOKs", "Ip6ReasmOKs")
+        return lost.rate / (lost.rate + whole), "datagrams that came in fragments"
     at = lost.place.at if lost.place.at != DASH else seen_at(lost.rows)
     if not lost.rate:
         return None, ""

@@ -9,6 +9,7 @@ from probes.analysis.droppers import ELSEWHERE
 from probes.analysis.facts import Facts
 from probes.analysis.freed import NOWHERE
 from probes.analysis.many import rows_of
+from probes.analysis.since_boot import COUNTERS
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH
 
@@ -27,6 +28,7 @@ class Links:
 
     def __init__(self, facts: Facts) -> None:
         self._rows = {str(row.stored["interface"]): row for row in rows_of(facts, "interfaces")}
+        self._facts = facts
         self._namespaces = {str(row.stored["netns"]): row for row in rows_of(facts, NAMESPACES)}
 
     def get(self, name: str) -> SnapshotRow | None:
@@ -46,6 +48,11 @@ class Links:
     def received(self) -> float:
         """Return what all of them receive a second."""
         return sum([row.rate("rx_packets") for row in self._rows.values()])
+
+    def counted(self, *names: str) -> float:
+        """Return what kernel counters of this namespace grow by a second."""
+        rows = rows_of(self._facts, COUNTERS)
+        return sum([row.rate("events") for row in rows if row.stored["counter"] in names])
 
     def down(self, name: str) -> bool:
         row = self._rows.get(name)

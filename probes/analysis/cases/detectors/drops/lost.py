@@ -21,7 +21,8 @@ FLOOR = 5.0
 class Lost:
     """Packets that are lost for one cause at one place. number: of kinds, such as ports.
 
-    counted: the cause that they are counted under, where something else tells a deeper one.
+    counted: the cause that they are counted under, where something else tells a deeper one. among:
+    "1 in 4 listeners", where only some of a port's have a full queue.
     """
 
     cause: str
@@ -35,6 +36,7 @@ class Lost:
     room: float = 0.0
     texts: list[Evidence] = field(default_factory=list)
     counted: str = field(init=False)
+    among: str = ""
 
     def __post_init__(self) -> None:
         self.counted = self.cause
@@ -53,6 +55,7 @@ def merge(found: dict[Hashable, Lost], one: Lost) -> None:
         known.number += one.number
         known.rows += one.rows
         known.texts += one.texts
+        known.among = known.among or one.among
         known.waiting, known.room = max(known.waiting, one.waiting), max(known.room, one.room)
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from probes import units
 from probes.analysis.cases.claim import Evidence
 from probes.analysis.cases.detectors.drops.lost import FLOOR, Lost, netns_of
-from probes.analysis.cases.drop_causes import ACCEPT, CONNTRACK, REQUEST, DropPlace
+from probes.analysis.cases.drop_causes import (
+    ACCEPT,
+    CONNTRACK,
+    FRAGMENTS,
+    NEIGHBOURS,
+    ORPHANS,
+    REQUEST,
+    TIME_WAIT,
+    DropPlace,
+)
 from probes.analysis.cases.drop_claim import port_of
 from probes.analysis.classes import DropClass
 from probes.analysis.facts import Facts
@@ -18,9 +28,34 @@ from probes.units import DASH
 QUEUE = 10
 """Connections from which an accept queue stands, if that is `QUEUE_SHARE` of its room."""
 QUEUE_SHARE = 0.2
+QUEUE_FULL = 0.9
+"""The share of its room from which a table is what has none."""
 LISTENER, COOKIES, TRACKING = "listener", "TcpExtTCPReqQFullDoCookies", "ConntrackDrop"
 """Locations of rows that tell of queues and tables; their packets are lost elsewhere, if at all."""
-TELLING = (LISTENER, COOKIES, TRACKING)
+
+
+class _KernelTable(NamedTuple):
+    """A counter of what a table of the kernel has no room for, or cannot complete.
+
+    text: behind the rate. unit: of what the table has.
+    """
+
+    cause: str
+    text: str
+    unit: str = ""
+
+
+_FRAGMENTS = _KernelTable(FRAGMENTS, "datagrams never complete: fragments are missing, or no room")
+_TABLES: Mapping[str, _KernelTable] = {
+    "TcpExtTCPTimeWaitOverflow": _KernelTable(
+        TIME_WAIT, "closed without TIME_WAIT: late segments may meet new connections", "sockets"
+    ),
+    "TcpExtTCPAbortOnMemory": _KernelTable(ORPHANS, "connections aborted", "orphans"),
+    "NeighTableFulls": _KernelTable(NEIGHBOURS, "without an entry for their next hop", "entries"),
+    "IpReasmFails": _FRAGMENTS,
+    "Ip6ReasmFails": _FRAGMENTS,
+}
+TELLING = (LISTENER, COOKIES, TRACKING, *_TABLES)
 
 
 def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
@@ -30,10 +65,14 @@ def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
         waiting, room = row.number("waiting"), row.number("room")
         if waiting > room or (waiting >= QUEUE and waiting >= QUEUE_SHARE * room):
             text = f"{waiting:.0f} of {room:.0f} wait to be accepted at {place.service}"
-            yield Lost(ACCEPT, place, DropClass.HARM, "socket", 0.0, 0, [row], waiting, room,
+            one = Lost(ACCEPT, place, DropClass.HARM, "socket", 0.0, 0, [row], waiting, room,
                         [Evidence("drops", text, waiting)])  # fmt: skip
+            one.among = str(row.stored["reason"]).partition(" of ")[2]
+            yield one
     elif not (rate := row.rate("packets")):
         return
+    elif (table := _TABLES.get(str(row.stored["location"]))) is not None:
+        yield from _told_by_table(row, table, place, rate)
     elif row.stored["location"] == TRACKING:
         text = f"connection tracking is full: {units.count(rate)}/s dropped"
         if room := row.number("room"):
@@ -44,6 +83,20 @@ def told_by_queue(row: SnapshotRow) -> Iterator[Lost]:
         text = f"{units.count(rate)}/s requests answered with a SYN cookie: a SYN flood?"
         yield Lost(REQUEST, place, DropClass.HARM, "socket", rate, 0, [row], 0, 0,
                     [Evidence("drops", text, rate)])  # fmt: skip
+
+
+def _told_by_table(
+    row: SnapshotRow, table: _KernelTable, place: DropPlace, rate: float
+) -> Iterator[Lost]:
+    if rate < FLOOR:
+        return
+    waiting, room = row.number("waiting"), row.number("room")
+    text = f"{units.count(rate)}/s {table.text}"
+    if table.unit and room:
+        text += f"; {waiting:.0f} of {room:.0f} {table.unit}"
+    full = waiting >= QUEUE_FULL * room > 0
+    yield Lost(table.cause, place, DropClass.HARM, "socket" if full else "stack", rate, 0, [row],
+                waiting * full, room * full, [Evidence("drops", text, rate)])  # fmt: skip
 
 
 def dropped_by_qdiscs(facts: Facts, lost: Iterable[Lost]) -> Iterator[Lost]:

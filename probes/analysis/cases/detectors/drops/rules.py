@@ -12,6 +12,7 @@ from probes.analysis.cases.drop_causes import RULE_DEPTH
 from probes.analysis.cases.drop_claim import drop_claim
 from probes.analysis.droppers import RULE
 from probes.analysis.facts import Facts
+from probes.analysis.hit_rates import share_of
 from probes.analysis.many import rows_of
 
 _PROTOCOLS = {6: "tcp", 17: "udp"}
@@ -24,7 +25,6 @@ def rule_claims(facts: Facts) -> Iterator[Claim]:
         if rate < FLOOR:
             continue
         link = next((r for r in rows_of(facts, "interfaces") if r["interface"] == name), None)
-        received = link.rate("rx_packets") if link is not None else 0.0
         port = one.enforced.rule.port
         protocol = _PROTOCOLS.get(one.enforced.rule.protocol or 0)
         claim = drop_claim(
@@ -32,7 +32,7 @@ def rule_claims(facts: Facts) -> Iterator[Claim]:
             Gravity.NOTICE,
             f"ebpftop's drop rule at {name}: {what}",
             rate,
-            share=min(rate / max(received, rate), 1.0),
+            share=share_of(one, rows_of(facts, "interfaces")),
             of=f"packets received at {name}",
             who=(Who(rule=what, rate=rate),),
             where=Where(name, stage=one.stage, port=port),

@@ -1,0 +1,1 @@
+"""Hook: execs. Programs that processes start."""

@@ -1,0 +1,1 @@
+"""Hook: exits. How processes end."""
