@@ -28,6 +28,8 @@ EVERY = 2.0
 """Seconds from one look to the next; half of that while more and more is used."""
 _SELDOM, _OFTEN = 10.0, 2.0
 """Seconds from one look at what maps take to the next: usually, and while more is used."""
+_WORTH, _LONGEST_PAUSE = 20_000, 60.0
+"""Objects of garbage that are worth a pause; seconds between two collections at most."""
 _BASE = 90 << 20
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
@@ -71,6 +73,7 @@ class Bound:
         self._most = rows_for(limit)
         self._maps = Maps()
         self._collected = self._asked = -inf
+        self._pause = EVERY
         self._charged = self._used_then = 0
         self.is_tight, self.every = False, EVERY
         self.room = Room(limit, self._taken, self._leave_room)
@@ -119,10 +122,14 @@ class Bound:
         self._collect()
 
     def _collect(self) -> None:
-        """Collect garbage, seldom: nothing else runs meanwhile, for a tenth of a second or more."""
-        if time.monotonic() >= self._collected + EVERY:
-            gc.collect()
+        """Collect garbage, seldom: nothing else runs meanwhile, for a tenth of a second or more.
+
+        More seldom while there is hardly any.
+        """
+        if time.monotonic() >= self._collected + self._pause:
+            found = gc.collect()
             _give_back()
+            self._pause = EVERY if found > _WORTH else min(2 * self._pause, _LONGEST_PAUSE)
             self._collected = time.monotonic()
 
 

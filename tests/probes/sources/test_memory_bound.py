@@ -6,6 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     collected: list[int] = []
     monkeypatch.setattr(memory, "maps", lambda: 20_000_000)
     monkeypatch.setattr(memory, "Maps", lambda: memory.maps)
-    monkeypatch.setattr(memory.gc, "collect", lambda: collected.append(1))
+    monkeypatch.setattr(memory.gc, "collect", lambda: collected.append(1) or 0)
     return collected
 
 
@@ -98,6 +99,18 @@ def test_however_often_room_is_asked_for_there_are_few_pauses_for_it(collected: 
         held.room.make()
         held.hold()
     assert sum(collected) == 1
+
+
+def test_where_nothing_is_to_be_had_by_it_there_are_fewer_and_fewer_pauses(
+    collected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    held, _ = bound(LIMIT)
+    for _ in range(600):
+        now[0] += 1.0
+        held.hold()
+    assert 10 < len(collected) < 20, "twice as long each time, then one a minute"
 
 
 # -- room for the compiler -------------------------------------------------------------------
