@@ -136,6 +136,10 @@ class Context(Protocol):
         """Return the screen as SVG."""
 
 
+NO_ROW = "no row is selected"
+"""Why keys that are about a row do nothing where there is none."""
+
+
 class Actions:
     """A group of keys: where they work, and what they do.
 

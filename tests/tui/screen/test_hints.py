@@ -24,6 +24,13 @@ def _last(app: Any) -> str:
         (("5", "a"), "a does nothing here: these rows belong to no hook"),
         (("4", "enter", "s"), "s does nothing while the detail is open: Esc closes it"),
         (("4", "escape"), "nothing to close, unzoom or clear"),
+        (("4", "9"), "there is no pane 9: the last is 8"),
+        (("8", "enter"), "no row is selected"),
+        (("8", "y"), "no row is selected"),
+        (("8", "a"), "no row is selected"),
+        (("8", "d"), "no row is selected"),
+        (("8", "x"), "no row is selected, so there is no graph"),
+        (("4", "u"), "bits from now on, where sizes are shown"),
     ],
 )
 async def test_a_key_that_can_do_nothing_says_why(keys: tuple[str, ...], said: str) -> None:
@@ -34,6 +41,34 @@ async def test_a_key_that_can_do_nothing_says_why(keys: tuple[str, ...], said: s
         await pilot.press("2")
         await settle(pilot)
         assert "Quit" in _last(app), "the next key has its own answer"
+
+
+MOVES = {"up", "down", "page.up", "page.down", "top", "bottom", "redraw"}
+"""What may find itself at the end, or the screen as it should be."""
+LEAVES = {"quit", "quit.anywhere", "suspend"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [(), ("enter",)], ids=["pane", "detail"])
+@pytest.mark.parametrize("pane", "1234568")  # the seventh reads its first rows only now
+async def test_every_key_does_something_or_says_why_not(pane: str, opened: tuple[str, ...]) -> None:
+    """On every pane, and in the detail of its first row: something is seen to come of it."""
+    silent = []
+    async with playing(pane="overview", size=(100, 30), ticks=49) as (app, pilot):
+        for key in app.keymap.table:
+            if key.id in {*MOVES, *LEAVES, f"pane.{pane}"}:  # its tab says that we are there
+                continue
+            await pilot.press(*["escape"] * 5, pane, *opened)
+            await settle(pilot)
+            app.hints.forget()
+            app.clear_notifications()
+            await settle(pilot)
+            before = text(app)
+            await pilot.press(key.keys.split(",")[0])
+            await settle(pilot)
+            if text(app) == before and not list(app._notifications):
+                silent.append(key.id)
+    assert not silent
 
 
 @pytest.mark.parametrize("width", [60, 80])

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from probes.model import Hook, HookId, Reach, State, TargetKind
-from tui.screen.context import Actions, Context
+from tui.screen.context import NO_ROW, Actions, Context
 from tui.screen.key import NUMBERS, Key
 from tui.screen.menu import Choice
 from tui.screen.rules import end_rule
@@ -92,7 +92,9 @@ class AttachActions(Actions):
 
     def attach(self) -> None:
         id = self._target()
-        if id is not None and self._still_means(id, str(id)):
+        if id is None:
+            self.screen.hint(NO_ROW)
+        elif self._still_means(id, str(id)):
             self._attach(id)
 
     def detach(self) -> None:
@@ -101,11 +103,15 @@ class AttachActions(Actions):
             return
         if self.screen.place.pane.name == "rules":
             record = self.screen.record
-            if record is not None and self._still_means(record.key, record.name):
+            if record is None:
+                self.screen.hint(NO_ROW)
+            elif self._still_means(record.key, record.name):
                 end_rule(self.screen, record)
             return
         id = self._target()
-        if id is not None and self._still_means(id, str(id)):
+        if id is None:
+            self.screen.hint(NO_ROW)
+        elif self._still_means(id, str(id)):
             self._detach(id)
 
     def undo(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from tui.screen.context import Actions
+from tui.screen.context import NO_ROW, Actions
 from tui.screen.key import ANY, PANE, TEXT, Key
 from tui.table.fields import label
 from tui.terminal import clipboard
@@ -45,6 +45,8 @@ class CopyActions(Actions):
             fields = screen.fields[screen.place.pane.name]
             text = clipboard.row_text(fields, record, screen.session.live.bits)
             self._copy(text, label(record.name))
+        else:
+            screen.hint(NO_ROW)
 
     def copy_table(self) -> None:
         table = self.screen.table

@@ -31,7 +31,9 @@ class PaneActions(Actions):
         place = self.screen.place
         if place.mode == "menu":
             self.screen.menu.take(number)
-        elif 0 < number <= len(place.panes):
+        elif number > len(place.panes):
+            self.screen.hint(f"there is no pane {number}: the last is {len(place.panes)}")
+        else:
             self.screen.go_to(place.panes[number - 1])
 
     def step(self, step: int) -> None:

@@ -87,7 +87,9 @@ class RowActions(Actions):
 
     def units(self) -> None:
         """Show bits instead of bytes, or bytes again."""
-        self.screen.session.use_bits(not self.screen.session.live.bits)
+        bits = not self.screen.session.live.bits
+        self.screen.session.use_bits(bits)
+        self.screen.hint(f"{'bits' if bits else 'bytes'} from now on, where sizes are shown")
         self.screen.repaint()
 
     def commands(self) -> Iterator[Choice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.screen.context import Actions
+from tui.screen.context import NO_ROW, Actions
 from tui.screen.key import NUMBERS, PANE, TABLES, Key
 from tui.screen.layout import heights
 from tui.session.view import SPANS
@@ -49,7 +49,10 @@ class ViewActions(Actions):
         session, place = self.screen.session, self.screen.place
         lines = heights(place.pane, self.screen.size.height, place.zoomed)
         if place.mode == "pane" and not lines.graph:
-            self.screen.toast("no graph fits here; a row's detail has its graphs", "information")
+            self.screen.hint("no graph fits here; a row's detail has its graphs")
+            return
+        if place.mode == "pane" and self.screen.record is None:
+            self.screen.hint(f"{NO_ROW}, so there is no graph")
             return
         longer = [seconds for seconds in SPANS if seconds > session.live.span]
         session.use_span(longer[0] if longer else SPANS[0])
@@ -83,8 +86,8 @@ class ViewActions(Actions):
             return
         record = self.screen.table.record
         if record is None:
-            return
-        if place.pane.leads is not None:
+            self.screen.hint(NO_ROW)
+        elif place.pane.leads is not None:
             navigation.follow_lead(place.pane.leads(record))
         else:
             navigation.open(record)
