@@ -15,6 +15,8 @@ from probes.units import Unit
 
 _TIMES = frozenset({Unit.NS, Unit.US})
 MOST_TIMES = 999.5
+MOST_COUNTED = 4
+"""Pieces of evidence that a line names."""
 
 
 def amount(value: float | None, unit: Unit) -> str:
@@ -206,8 +208,10 @@ def listed(who: Iterable[Who], most: int) -> str:
 
 
 def evidence(finding: Finding) -> str:
-    """Return what was counted, in one line."""
-    return "; ".join(dict.fromkeys(e.text.rstrip(".") for e in finding.case.evidence if e.text))
+    """Return what was counted, in one line: the first few, and how many more there are."""
+    every = list(dict.fromkeys(e.text.rstrip(".") for e in finding.case.evidence if e.text))
+    more = [f"and {len(every) - MOST_COUNTED} more"] if len(every) > MOST_COUNTED else []
+    return "; ".join(every[:MOST_COUNTED] + more)
 
 
 def line(finding: Finding, now: float) -> str:

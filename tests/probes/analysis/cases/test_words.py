@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from probes.analysis.cases import words
+from probes.analysis.cases.claim import Evidence
+from probes.analysis.cases.joined import Case
 from probes.model import HookId, Refusal, State, Status
+from tests.support.findings import finding
 
 
 @pytest.mark.parametrize(
@@ -59,3 +64,12 @@ def test_what_is_not_read_is_said_with_the_last_reason() -> None:
 def test_a_knob_has_its_value_or_how_it_is_asked_for() -> None:
     assert words.knob("net.core.rmem_max", "212992") == "net.core.rmem_max is 212992"
     assert words.knob("net.core.rmem_max", None) == "sysctl net.core.rmem_max"
+
+
+def test_evidence_beyond_the_first_pieces_is_counted() -> None:
+    """A flood that comes in by sixteen interfaces is still one line."""
+    found = finding()
+    counted = tuple(Evidence("drops", f"10/s at eth{n}", 10.0) for n in range(16))
+    many = replace(found, case=Case(replace(found.case.head, evidence=counted)))
+    assert words.evidence(many).endswith("10/s at eth3; and 12 more")
+    assert words.evidence(found) == "6.6k/s dropped by XDP acme_filter#412"
