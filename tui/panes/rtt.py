@@ -198,7 +198,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "raddr", width=16, rank=0, grow=40),
         Field("service", "Port", Unit.NUMBER, 8, 1, drawn=_service,
               help="the service's port; > :22: the local one, of a connection accepted here"),
-        of(hook, "rport", title="Remote port", width=12, rank=9),
+        replace(of(hook, "rport", title="Remote port"), width=0),  # mostly the port that is shown
         of(hook, "laddr", width=16, rank=8, grow=40),
         of(hook, "lport", width=6, rank=8),
         of(hook, "comm", width=12, rank=1, grow=16),

@@ -136,7 +136,7 @@ class Context(Protocol):
         """Return the screen as SVG."""
 
 
-NO_ROW = "no row is selected"
+NO_ROW = "there is no row here"
 """Why keys that are about a row do nothing where there is none."""
 
 

@@ -52,7 +52,7 @@ class ViewActions(Actions):
             self.screen.hint("no graph fits here; a row's detail has its graphs")
             return
         if place.mode == "pane" and self.screen.record is None:
-            self.screen.hint(f"{NO_ROW}, so there is no graph")
+            self.screen.hint(f"{NO_ROW}, so no graph")
             return
         longer = [seconds for seconds in SPANS if seconds > session.live.span]
         session.use_span(longer[0] if longer else SPANS[0])
