@@ -16,7 +16,7 @@ from typing import NamedTuple
 from probes.analysis.errnos import ErrnoClass, errno_meaning
 from probes.errors import Busy, ProbeError
 from probes.model import Value
-from probes.sources.demo import flood, owners, programs
+from probes.sources.demo import flood, owners, processes, programs
 from probes.sources.demo.flood import Sender
 from probes.sources.demo.lifetimes import Lifetimes, Lived
 from probes.sources.demo.programs import PROGRAMS, Played
@@ -264,6 +264,8 @@ PLANS = {
     "qdiscs": Plan(("netlink",), passive=True),
     "drops": Plan(("tp_btf", "raw_tp", "tracepoint"), runs=40, ns=840),
     "syscalls": Plan(("raw_tp", "tracepoint"), runs=31000, ns=94),
+    "execs": Plan(("tracepoint",), runs=9, ns=2100),
+    "exits": Plan(("btf-tracepoint", "raw-tracepoint", "tracepoint"), runs=4, ns=1800),
     "syscall-processes": Plan(("raw_tp", "tracepoint"), runs=2400, ns=130),
     "tcp-connect": Plan(("fentry", "kprobe", "tp_btf"), (_POLICY, _NO_KPROBES), runs=130, ns=920),
     "programs": Plan(("ids", "own")),
@@ -570,6 +572,15 @@ class Script:
                 calls = self._calls(syscall, share, since, time)
                 if calls["calls"]:
                     yield {"pid": pid, "comm": comm, "errno": calls["worst_errno"], **calls}
+
+    def _execs(self, _: str | None, since: float, time: float) -> Iterator[Values]:
+        return processes.starts(partial(self._steady, since, time))
+
+    def _exits(self, _: str | None, since: float, time: float) -> Iterator[Values]:
+        return processes.ends(partial(self._steady, since, time))
+
+    def _steady(self, since: float, time: float, name: str, rate: float) -> float:
+        return self._sum(name, lambda _: rate, since, time)
 
     def _calls(self, s: Syscall, share: float, since: float, time: float) -> Values:
         calls = self._sum(f"calls {s.name}", lambda _: s.rate, since, time) * share
