@@ -27,7 +27,7 @@ ROOM = 144
 def main() -> "NoReturn":
     """Run `ebpftop` and end the process, whatever its threads are doing."""
     _need_room()
-    gc.set_threshold(50_000, 20, 20)  # what is imported is no garbage: a tenth of the start
+    gc.set_threshold(200_000, 20, 20)  # what is imported is no garbage: a tenth of the start
     from pathlib import Path  # only now: it takes its time
 
     _leave_nothing_of_root_s(Path(__file__))

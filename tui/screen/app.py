@@ -346,13 +346,16 @@ def _collect_seldom() -> None:
     """Collect cyclic garbage seldom: each tick makes thousands of tuples without cycles.
 
     The default, after every 700 and finally among all modules, would be a tenth of a tick's cost.
+    Nothing of the start is looked at before it is over: the first paint would wait for that.
     """
-    gc.set_threshold(20_000, 20, 20)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     asyncio.get_running_loop().call_later(_BEGUN, _set_aside)
 
 
 def _set_aside() -> None:
-    """Take all that the start has made out of later collections."""
+    """Take all that the start has made, but for its garbage, out of later collections."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
