@@ -6,7 +6,6 @@ cut.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -150,6 +149,8 @@ _FEW = 500
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
     """Return the names spelled most alike, as the end of a sentence; "" where none is close."""
+    import difflib  # only where something is misspelt
+
     if len(names) > _FEW:
         names = _in_common(name, names)
     close = difflib.get_close_matches(name, names, 3, 0.6)

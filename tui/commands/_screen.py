@@ -13,6 +13,7 @@ from tui.commands._options import scope_of
 from tui.commands._run import UsageError
 from tui.config import settings
 from tui.output.scope import Scope
+from tui.terminal.without_palette import import_textual
 
 if TYPE_CHECKING:
     from tui.screen.tour import Tour
@@ -31,7 +32,8 @@ def show(
 
     tour: the demo's, if it is on."""
     look = _look(arguments)
-    from tui.config import theme  # Textual costs 0.2 s: nothing but the screen imports it
+    import_textual()  # it costs 0.2 s: nothing but the screen imports it
+    from tui.config import theme
     from tui.screen import app
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from html import escape
 from zlib import crc32
 
 from probes.units import printable
@@ -56,9 +55,15 @@ def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
         f'{BEGIN} xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" font-family="monospace" font-size="11">\n'
         f'<rect width="100%" height="100%" fill="#fbfaf7"/>\n'
-        f'<text x="{SIDE}" y="24" font-size="15">{escape(printable(title))}</text>\n'
+        f'<text x="{SIDE}" y="24" font-size="15">{_escaped(printable(title))}</text>\n'
     )
     return head + "".join(_drawn(root, height)) + "</svg>\n"
+
+
+def _escaped(text: str) -> str:
+    from html import escape  # all commands are imported at each start
+
+    return escape(text)
 
 
 def _drawn(root: StackFrame, height: int) -> Iterator[str]:
@@ -82,9 +87,9 @@ def _box(frame: StackFrame, x: float, y: int, width: float, whole: int) -> str:
     shown = name if len(name) <= room else f"{name[: room - 2]}.." if room > 4 else ""
     share = 100 * frame.total / whole if whole else 0
     said = f"{name}: {frame.total} samples, {share:.1f} %"
-    text = f'<text x="{x + 3:.1f}" y="{y + 12}">{escape(shown)}</text>' if shown else ""
+    text = f'<text x="{x + 3:.1f}" y="{y + 12}">{_escaped(shown)}</text>' if shown else ""
     return (
-        f"<g><title>{escape(said)}</title>"
+        f"<g><title>{_escaped(said)}</title>"
         f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{ROW - 1}" rx="1" '
         f'fill="{_colour(frame.name)}"/>{text}</g>\n'
     )
