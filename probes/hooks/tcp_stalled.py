@@ -93,7 +93,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 HOOK = Hook(
     name="tcp-stalled",
     title="Stalled connections",
-    question="Which TCP connections do not move, as one end does not read.",
+    question="Which TCP connections stall because one end does not read.",
     columns=given(
         key("cookie", "Cookie", "number of the socket", Unit.NUMBER, hidden=True, label=False),
         *ends(),

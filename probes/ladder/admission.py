@@ -36,7 +36,7 @@ def check(
             remedy="Attach it by key, or with --attach.",
         )
     if not seats(rung).isdisjoint(taken):
-        raise Busy("another program holds this attach point, and ebpftop replaces nobody's program")
+        raise Busy("another program is attached there, and stays")
     if (veto := features.veto(rung, ifindex)) is not None:
         raise veto
 

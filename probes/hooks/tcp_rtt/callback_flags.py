@@ -51,7 +51,7 @@ def refused() -> ProbeError | None:
         why = "this kernel's bpf_setsockopt() sets no callback flags of open sockets (Linux 6.12)"
         return Unsupported(why)
     if lacking := capabilities.missing(capabilities.SYS_ADMIN):
-        why = f"this process lacks {lacking[0]}, which other namespaces and programs need"
+        why = f"this process lacks {lacking[0]}, which is needed for other namespaces and programs"
         return Denied(why, remedy=capabilities.ROOT)
     return _part_of_the_tree() or _foreign_program()
 

@@ -52,7 +52,7 @@ _NUMBERS = {i.name: i.ifindex for i in INTERFACES}
 NO_NATIVE = frozenset({"eth0", "lo", "br0"})
 REFUSED: dict[str, ProbeError] = {
     f"xdp@{f.interface}": Busy(
-        f"{f.title} ({f.mode}) is attached to {f.interface}, and ebpftop replaces nobody's program",
+        f"{f.title} ({f.mode}) is already attached to {f.interface}",
         errno=errno.EBUSY,
         remedy=f"If it is not needed: ip link set dev {f.interface} xdp off",
     )

@@ -104,7 +104,7 @@ def test_at_the_end_what_could_not_be_closed_is_tried_as_well(rules: Rules) -> N
     rules.close()
     assert [call.split()[0] for call in made[0].calls] == ["close", "close"]
     assert made[2].calls[-1] == "close"
-    assert "could not be ended" in rules.ended[-1]
+    assert "could not be removed" in rules.ended[-1]
 
 
 def test_all_are_tended_although_one_fails(rules: Rules) -> None:

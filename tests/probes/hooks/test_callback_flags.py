@@ -98,7 +98,7 @@ def test_programs_that_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(SockOpsPrograms, "read", refuse)
     assert isinstance(_refused(), Denied)
-    assert (_refused().errno, "cannot be asked" in _refused().why) == (EPERM, True)
+    assert (_refused().errno, "cannot tell whether" in _refused().why) == (EPERM, True)
 
 
 # -- other network namespaces ------------------------------------------------------------------

@@ -35,7 +35,9 @@ def test_a_crash_loop_is_told_with_who_starts_it_and_how_long_it_lives() -> None
     assert claim.what == "quoted crashes again and again: SIGSEGV"
     assert (claim.severity, claim.share, claim.of) == (Gravity.ALARM, 1.0, "the ends of quoted")
     assert [who.comm for who in claim.who] == ["quoted", "runsv"]
-    assert claim.evidence[0].text == "20 ended so in 10 s, after 100ms each; started by runsv"
+    assert (
+        claim.evidence[0].text == "20 ended like this in 10 s, after 100ms each; started by runsv"
+    )
 
 
 @pytest.mark.parametrize(
