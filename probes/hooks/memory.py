@@ -36,20 +36,34 @@ Known = dict[str, Value]
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    columns, seen = opening.hook.stored, dict[Path, None]()
+    columns, groups = opening.hook.stored, _TellingCgroups()
 
     def read() -> Reading:
-        found = [_host(), *_sockets()]
-        there: dict[Path, None] = {}
-        for folder, waits in pressure.pressed(seen.__contains__):
-            if len(there) < MOST_CGROUPS:
-                there[folder] = None
-                found.append(_cgroup(folder, waits))
-        seen.clear()
-        seen.update(there)
+        host = _host()
+        found = [host, *_sockets(), *groups.read(host["oom_kill"])]
         return Reading([row_from(columns, known) for known in found])
 
     return read
+
+
+class _TellingCgroups:
+    """Cgroups that wait for memory, or of which processes are killed, from then on."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, None] = {}
+        self._killed: Value = None
+
+    def read(self, killed: Value) -> Iterator[Known]:
+        """Yield their rows. killed: processes of the host so far."""
+        if killed and killed != self._killed:  # somebody's: they are looked for
+            self._seen.update(dict.fromkeys(folder for folder, _ in pressure.killed()))
+        self._killed = killed
+        there: dict[Path, None] = {}
+        for folder, waits in pressure.pressed(self._seen.__contains__):
+            if len(there) < MOST_CGROUPS:
+                there[folder] = None
+                yield _cgroup(folder, waits)
+        self._seen = there
 
 
 def _waiting(waits: MemoryPressure | None) -> Known:

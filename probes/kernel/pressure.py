@@ -60,6 +60,22 @@ def pressed(wanted: Callable[[Path], bool]) -> Iterator[tuple[Path, MemoryPressu
                 waiting.append(folder)
 
 
+def killed() -> Iterator[tuple[Path, int]]:
+    """Yield cgroups of which processes were killed for want of memory, and how many; parents first.
+
+    A cgroup's number has those below, so that below others nothing is read. Linux 4.13.
+    """
+    top = cgroups.root()
+    waiting, read = [top] if top is not None else [], 0
+    while waiting and read < MOST_READ:
+        for folder in _children(waiting.pop(0)):
+            read += 1
+            number = numbers(folder / "memory.events", "oom_kill").get("oom_kill", 0)
+            if number:
+                yield folder, number
+                waiting.append(folder)
+
+
 def _children(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:

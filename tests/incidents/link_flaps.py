@@ -1,9 +1,8 @@
 """A bad cable: the carrier of eth1 comes and goes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from tests.support.incidents import traffic
+from tests.support.incidents import counters, traffic
 from tests.support.incidents.stage import Stage
 from tests.support.incidents.story import Expected, Story
 from tests.support.namespaces import run
@@ -24,8 +23,8 @@ def play(stage: Stage) -> None:
 STORY = Story(
     title="the carrier of eth1 comes and goes",
     play=play,
-    tool="/sys/class/net/eth1/carrier_changes",
-    happened=lambda _: float(Path("/sys/class/net/eth1/carrier_changes").read_text()),
+    tool="ip -s -s link",
+    happened=lambda _: counters.carrier_changes("eth1"),
     expected=Expected(
         what=r"flap|carrier", who="eth1", where="eth1", share=r"\d+ times",
         belongs="eth1|no device",

@@ -35,6 +35,12 @@ def missing(device: str, way: str = "rx", at: str = "") -> float:
     return float(link["stats64"][way]["dropped"])
 
 
+def carrier_changes(device: str) -> float:
+    """How often a device's link came up or went down."""
+    (link,) = json.loads(run("ip", "-j", "-s", "-s", "link", "show", "dev", device))
+    return float(link["stats64"]["tx"]["carrier_changes"])
+
+
 def sockets(*condition: str, at: str = "") -> float:
     """How many TCP sockets there are of this kind, such as `state syn-sent`."""
     return float(len(run(*_in(at), "ss", "-tanH", *condition).splitlines()))

@@ -17,8 +17,9 @@ from tui.toolkit.pane import Trouble
 
 MOST_OVER = 3
 """Cases that are over and still have a row, the latest."""
-MOST_WHAT, _LONG_NAME = 46, 16
-"""Cells that the column of what is wrong may have; letters of a name that is cut within."""
+MOST_WHAT, _LONG_NAME, _LONGEST = 46, 16, 48
+"""Cells that the column of what is wrong may have; letters of a name that is cut within there, and
+of one that is whole in the line below."""
 _SEEN = 48
 """Letters of what was counted that a screen of 60 columns shows."""
 _NAMED = 3
@@ -102,11 +103,12 @@ def _why(view: View, finding: Finding) -> str:
 
 
 def _cut(what: str, counted: str) -> str:
-    """Return the long name that is cut within in the column of what is wrong, of a path its end."""
-    if width_of(what) <= MOST_WHAT:
+    """Return the long name that is cut within in the column of what is wrong; of a path its end."""
+    longest = max(what.split(" "), key=len).rstrip("/:,")
+    if width_of(what) <= MOST_WHAT or len(longest) < _LONG_NAME:
         return ""
-    longest = max(what.split(" "), key=len).rstrip("/:,").rpartition("/")[2]
-    return longest if len(longest) >= _LONG_NAME and longest not in counted else ""
+    name = longest if len(longest) <= _LONGEST else longest.rpartition("/")[2]
+    return name if name not in counted else ""
 
 
 def verdict(findings: Sequence[Finding], now: float) -> Trouble | None:

@@ -1,6 +1,6 @@
 """Processes that crash again and again, and programs that cannot be started.
 
-Told by two hooks that are attached when system calls tell that processes are started at all.
+Told by two hooks that are attached after all others: of starts once some fail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
-from probes.model import HookId, Value
+from probes.model import HookId, State, Value
 from probes.units import Unit
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS
 _KILLED = "SIGKILL"
 NOT_STARTED = frozenset({"status 126", "status 127"})
 """How a shell's child ends whose program could not be started."""
-_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _EXECS = frozenset({"execve", "execveat"})
 _LOOKED_AT, _NAME = 256, 15
 """Rows that are looked at, of each; characters of a name that the kernel keeps."""
@@ -251,15 +250,12 @@ def _looks(facts: Facts) -> Sequence[HookId]:
 
 
 def _wanted(facts: Facts) -> Sequence[HookId]:
-    """Return the hooks that tell of ends, while processes are made, and of starts that fail."""
-    forks = errors = 0.0
-    for row in facts.rows(CALLS):
-        call = row.stored["syscall"]
-        if call in _FORKS:
-            forks += row.rate("calls")
-        elif call in _EXECS:
-            errors += row.rate("errors")
-    wanted = [HookId(STARTS)] * (errors >= RATE) + [HookId(ENDS)] * (forks >= RATE)
+    """Return the hook of ends, where programs may be attached, and that of starts that fail."""
+    if not any(snapshot.status.state is State.ATTACHED for snapshot in facts.of(CALLS)):
+        return ()
+    execs = (row for row in facts.rows(CALLS) if row.stored["syscall"] in _EXECS)
+    failing = sum([row.rate("errors") for row in execs]) >= RATE
+    wanted = [HookId(STARTS)] * failing + [HookId(ENDS)]
     return tuple([id for id in wanted if id.hook in facts.catalogue])
 
 

@@ -89,9 +89,8 @@ def _claim(facts: Facts, service: _Service, rows: Sequence[SnapshotRow]) -> Clai
 
 def _what(service: _Service) -> str:
     if service.peer:
-        return f"{end(service.peer, service.port)} does not read: receive window closed"
-    name = service.comm or "somebody"
-    return f"{name} does not read what arrives for port {service.port}: receive window closed"
+        return f"{end(service.peer, service.port)} does not read: zero window"
+    return f"{service.comm or 'somebody'} does not read port {service.port}: zero window"
 
 
 def _address(service: _Service, rows: Sequence[SnapshotRow]) -> str | None:

@@ -57,7 +57,7 @@ def test_whose_calls_they_are_is_asked_for_while_it_goes_on() -> None:
     for _ in range(3):
         host.more(syscalls=[_call("openat", 100_000, "EACCES", 99), _call("read", 9000)])
     assert not calls(host.facts).claims
-    assert wants(host.facts) == [HookId("syscall-processes", "openat")]
+    assert wants(host.facts) == [HookId("syscall-processes", "openat"), HookId("exits")]
 
 
 def test_what_fails_often_is_asked_for_at_once_and_told_with_the_second_reading() -> None:
@@ -65,7 +65,7 @@ def test_what_fails_often_is_asked_for_at_once_and_told_with_the_second_reading(
     rows = {"syscalls": [_call("openat", 100_000, "EACCES", 99)]}
     host.more(**rows)  # type: ignore[arg-type]
     want = HookId("syscall-processes", "openat")
-    assert wants(host.facts) == [want]
+    assert wants(host.facts) == [want, HookId("exits")]
     host.more(**rows, syscall_processes__openat=[])  # type: ignore[arg-type]
     host.more(**rows, syscall_processes__openat=[_process("reportd", 99, "EACCES", 99)])  # type: ignore[arg-type]
     (claim,) = calls(host.facts).claims

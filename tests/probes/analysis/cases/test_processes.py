@@ -80,12 +80,11 @@ def test_the_children_that_end_for_it_are_the_same_case() -> None:
     assert case.head.what == "runsv cannot start /opt/acme: ENOENT"
 
 
-def test_what_tells_it_is_attached_while_processes_are_made() -> None:
-    host = WatchedHost("syscalls")
+def test_what_tells_it_is_attached_beside_the_calls_and_starts_once_some_fail() -> None:
+    host = WatchedHost()
     assert not processes.DETECTOR.looks(host.facts)
-    calls: list[Values] = [
-        {"syscall": "clone", "calls": 5}, {"syscall": "execve", "calls": 5, "errors": 5},
-    ]  # fmt: skip
+    host = WatchedHost("syscalls")
+    assert list(processes.DETECTOR.looks(host.facts)) == [HookId("exits")]
     for _ in range(2):
-        host.more(syscalls=calls)
+        host.more(syscalls=[{"syscall": "execve", "calls": 5, "errors": 5}])
     assert list(processes.DETECTOR.looks(host.facts)) == [HookId("execs"), HookId("exits")]

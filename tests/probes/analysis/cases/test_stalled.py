@@ -33,9 +33,7 @@ def _claims(*rows: Values) -> list[Claim]:
 
 def test_a_process_that_does_not_read_is_told_with_its_port_and_since_when() -> None:
     (claim,) = _claims(_stalled(1, "process"))
-    assert claim.what == (
-        "collectord does not read what arrives for port 9514: receive window closed"
-    )
+    assert claim.what == "collectord does not read port 9514: zero window"
     assert (claim.severity, claim.share, claim.of) == (Gravity.ALARM, 1.0, "its connections")
     assert [who[:2] for who in claim.who] == [("collectord", 7)]
     assert claim.where.port == 9514
@@ -46,7 +44,7 @@ def test_a_process_that_does_not_read_is_told_with_its_port_and_since_when() -> 
 
 def test_a_peer_that_does_not_read_is_told_with_its_probes() -> None:
     (claim,) = _claims(*[_stalled(n, "peer", alike=6, probes=n) for n in (1, 2, 3)])
-    assert claim.what == f"{THERE}:9514 does not read: receive window closed"
+    assert claim.what == f"{THERE}:9514 does not read: zero window"
     assert (claim.share, claim.now) == (0.5, 10e9)
     assert claim.evidence[1].text == "3 zero window probes in a row"
 
