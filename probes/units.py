@@ -53,6 +53,14 @@ def per_second(value: float | None, noun: str) -> str:
     return f"{said} {noun}{'' if said == '1' else 's'}/s"
 
 
+def process(comm: object, pid: object) -> str:
+    """Name a process: "nginx[811]"; without a number if its PID is not known here (None or 0).
+
+    0: it is of another PID namespace.
+    """
+    return f"{comm or '?'}[{pid}]" if pid else f"{comm or '?'}"
+
+
 def octets(value: float | None, *, bits: bool = False) -> str:
     """Format bytes (1024-based, as in `free` and btop) or bits (1000-based, as links are sold)."""
     if value is None:

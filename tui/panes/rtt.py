@@ -150,7 +150,8 @@ def _busiest(view: View) -> Busiest | None:
         row = max(rows, key=lambda one: one.number("srtt_us"))
     place, us = address(row["raddr"], row["rport"]), row.number("srtt_us")
     record = replace(_record(view, row), name=place)
-    why = f"{process(row)}, minimum {units.duration(row.number('min_us') * 1000)}"
+    least = f"minimum {units.duration(row.number('min_us') * 1000)}"
+    why = least if (whose := process(row)) == "?" else f"{whose}, {least}"
     what = f"{place} slowest RTT"
     return Busiest(record, what, TRIP, row.key, us, units.duration(us * 1000), why)
 

@@ -196,7 +196,8 @@ class Control:
             self.events.extend(Event(moment.wall, text, "muted") for text in moment.events)
 
     def _refused(self, id: HookId, error: ProbeError, *, told: bool = True) -> None:
-        text = f"{id} not attached: {error.why.removeprefix(f'{id}: ')} ({error.code})"
+        code = f" ({error.code})" if error.errno else ""  # first: the end of a line may be cut
+        text = f"{id} not attached{code}: {error.why.removeprefix(f'{id}: ')}"
         remedy = f". {error.remedy}" if error.remedy else ""
         self._known[id] = next((s for s in self._source.statuses() if s.id == id), Status(id))
         self._log(text, "bad" if told else "muted")

@@ -97,10 +97,15 @@ def fit_words(text: str, width: int) -> str:
 
 
 def _cut_within(word: str, length: int) -> str:
-    """Return a word of so many letters, of which some within are replaced by a "~"."""
+    """Return a word of so many letters, of which some within are replaced by a "~".
+
+    A number after "#" stays whole: what is left of it would be another's.
+    """
     if len(word) <= length:
         return word
-    tail = (length - 1) // 3
+    tail, number = (length - 1) // 3, len(word) - word.rfind("#")
+    if "#" in word and number < length:
+        tail = max(tail, number)
     return f"{word[: length - 1 - tail]}~{word[len(word) - tail :]}"
 
 

@@ -24,7 +24,8 @@ _LEAST_NAME = 12
 class Subject(NamedTuple):
     """The row and the figure that a graph is about. name, mark: the row's.
 
-    since: Unix seconds in which its case began, None: as its own number tells.
+    since: Unix seconds in which its case began, None: as its own number tells. now: the row's
+    number, where there is no history yet.
     """
 
     figure: Figure
@@ -32,6 +33,7 @@ class Subject(NamedTuple):
     name: str
     mark: str = ""
     since: float | None = None
+    now: float | None = None
 
 
 class Title(NamedTuple):
@@ -47,6 +49,7 @@ def graph_lines(view: View, subject: Subject, width: int, height: int) -> list[L
     """Draw a title and below it the graph, in so many cells and lines."""
     figure, since = subject.figure, _since(view, subject)
     curve = view.curve(figure, subject.key, view.span, room_of(width))
+    curve = curve if curve.now is not None else curve._replace(now=subject.now)
     usual = _usual(view, subject, since)
     text = Title(subject.name, figure.title, figure.unit, subject.mark)
     return titled_graph(view, text, curve, usual, figure.rule, since, width, height)

@@ -52,7 +52,7 @@ def process(row: SnapshotRow) -> str:
     """Return "nginx[811]", with its container if it is in one; "?" where it is not known."""
     container = row.stored.get("container")
     inside = f" in {container}" if container else ""
-    return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]{inside}"
+    return "?" if row["pid"] is None else f"{units.process(row['comm'], row['pid'])}{inside}"
 
 
 def of_process(pid: Value) -> Keep:

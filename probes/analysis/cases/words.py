@@ -181,7 +181,7 @@ def name(who: Who) -> str:
         return f"rule {who.rule}"
     if not who.pid:  # 0: of another PID namespace
         return who.comm or units.DASH
-    return f"{who.comm or '?'}[{who.pid}]"
+    return units.process(who.comm, who.pid)
 
 
 def owned(who: Who) -> str:

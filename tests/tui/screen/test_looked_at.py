@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from probes import units
 from probes.model import Refusal, Sample, State, Status
 from probes.sources.demo.source import Demo
 from tests.support.stage import playing, settle, step, text
+from tui.panes.overview import case_rows
+from tui.panes.overview.selected import drawn
 from tui.table.lines import cut, line, width_of
 
 
@@ -130,3 +133,48 @@ async def test_a_new_pane_begins_with_the_first_row_once_there_is_an_order() -> 
         await step(pilot, 2)
         assert app.table.record is not None
         assert app.table.record.key == first.key
+
+
+def test_a_process_of_another_pid_namespace_has_no_number() -> None:
+    """[0] is no process of anybody's."""
+    assert units.process("nginx", 811) == "nginx[811]"
+    assert units.process("nginx", 0) == units.process("nginx", None) == "nginx"
+    assert units.process("", 811) == "?[811]"
+
+
+async def test_before_there_is_a_history_the_graph_says_what_its_row_says() -> None:
+    """Not "now -" below 217/s: the first reading has a number, and no history yet."""
+    async with playing(size=(80, 24), ticks=49, pane="overview") as (app, _):
+        view = app.session.view
+        row = case_rows.rows(view, {})[0]
+        figure = row.figure
+        assert figure is not None
+        key = "a row that no history has"
+        lines = drawn(view, row._replace(key=key), 80, 5)
+        title = "".join(span for span, _ in lines[0].spans)
+        assert f"now {units.show(row.record.values['now'], figure.unit)}" in title
+        assert "now -" not in title
+
+
+class Idle(Demo):
+    """A host whose interfaces receive nothing."""
+
+    prepared = False
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        first: dict[str, Any] = {}
+        async for samples in super().samples(hook):
+            if hook == "interfaces":
+                samples = tuple(
+                    replace(s, rows=first.setdefault(str(s.status.id), s.rows)) for s in samples
+                )
+            yield samples
+
+
+async def test_no_calm_row_says_nothing() -> None:
+    """0 bytes a second of the busiest interface are no news; that they are counted is."""
+    async with playing(size=(80, 24), source=Idle, until=20, ticks=16, pane="overview") as (_, p):
+        shown = text(p.app)
+        assert "no interface receives packets" in shown
+        assert "0B/s" not in shown
+        assert ": -" not in shown

@@ -11,7 +11,7 @@ from tui.table.lines import fit_words, width_of
     ("text", "width", "shown"),
     [
         ("eth1 drops packets", 20, "eth1 drops packets  "),
-        ("XDP acme_filter#147417 drops at eth1", 34, "XDP acme_filte~47417 drops at eth1"),
+        ("XDP acme_filter#147417 drops at eth1", 34, "XDP acme_fil~#147417 drops at eth1"),
         ("a-word-that-is-very-long and-one-that-is-long", 20, "a-wor~ng and-one~ong"),
         ("server 198.51.100.53: no answer in time", 32, "server 198.51.100.53: no answer~"),
         ("many short words that do not fit", 12, "many short ~"),

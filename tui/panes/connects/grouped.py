@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from probes import units
 from probes.analysis.anomaly import CALM, ManyVerdicts, Verdict
 from probes.analysis.cases.attempts import Attempts
 from probes.analysis.cases.detectors.connects import claimed
@@ -44,7 +45,7 @@ def to(one: Destination) -> str:
 
 def by(one: Destination) -> str:
     """Return "checkout[2311] +1": who tries most, and how many others there are."""
-    return f"{one.comm or '?'}[{one.pid}]{others(one.processes - 1)}"
+    return f"{units.process(one.comm, one.pid)}{others(one.processes - 1)}"
 
 
 def _values(one: Destination, mark: int, share: float | None) -> dict[str, Value]:

@@ -38,7 +38,7 @@ def entry(decided: Decided, width: int) -> Line:
     room = max(width - 58, 22)
     return line(
         (f"  {clock(decided.wall)} ", "muted"),
-        fit(label(f"{comm}[{pid}]"), 22 if roomy else 12),
+        fit(label(units.process(comm, pid)), 22 if roomy else 12),
         " ",
         fit(label(address(raddr, rport)), min(room, 42)),
         " ",

@@ -33,6 +33,8 @@ from tui.toolkit.related import address, process
 _LOGGED, _GRAPH_LINES = 20, 7
 _SHORT_TO = 21
 """Cells of a destination that always has a column."""
+_LEAST_RATE = 0.05
+"""Connects a second that are not rounded to 0."""
 _LEXICON = Lexicon()
 
 
@@ -44,8 +46,11 @@ def _busiest(view: View) -> Busiest | None:
     some = SomeRows.of(rows, _LEXICON)
     (row,) = some.first(1, _capped(some.rates("connects")), some.numbers("mean_ns"))
     rate, mean = row.rate("connects"), row.number("mean_ns")
+    if not (rate or mean):
+        return None
     record = TableRow(row.key, address(row["raddr"], row["rport"]), values_of(row), "", row)
-    why = f"{units.per_second(rate, 'connect')}, by {process(row)}"
+    often = units.per_second(rate, "connect") if rate >= _LEAST_RATE else "none just now"
+    why = f"{often}, by {process(row)}"
     what = f"{record.name} slowest connect"
     return Busiest(record, what, TIME, row.key, mean, units.duration(mean or None), why)
 

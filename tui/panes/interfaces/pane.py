@@ -233,9 +233,9 @@ def _busiest(view: View) -> Busiest | None:
     """Return the interface that receives most."""
     rows = view.rows("interfaces")
     most = max(rows, key=lambda row: row.rate("rx_bytes"), default=None)
-    if most is None:
+    if most is None or not (rate := most.rate("rx_bytes")):
         return None
-    name, rate = str(most.stored["interface"]), most.rate("rx_bytes")
+    name = str(most.stored["interface"])
     looked = view.once_read(_looked, *HOOKS, ELSEWHERE_HOOK)
     record = _record(view, looked.at(looked.names.index(name)))
     drops = looked.droppers.of(most)
@@ -423,7 +423,7 @@ PANE = Pane(
     busiest=_busiest,
     needs=("drops", "xdp-programs"),
     wants=wanted,
-    calm="no interfaces",
+    calm="no interface receives packets",
     empty="there is no network interface",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,

@@ -87,12 +87,7 @@ def _number(row: SnapshotRow) -> int | None:
 def _whose(one: ReasonHere) -> str:
     """Name the process that holds the socket; count them if they are several."""
     known = [row for row in one.rows if row.stored.get("comm") not in (None, "", units.DASH)]
-    names = dict.fromkeys(
-        f"{row.stored['comm']}[{pid}]"
-        if (pid := row.stored.get("pid"))
-        else str(row.stored["comm"])
-        for row in known
-    )
+    names = dict.fromkeys(units.process(r.stored["comm"], r.stored.get("pid")) for r in known)
     first = next(iter(names), "")
     return f"{first} +{len(names) - 1}" if len(names) > 1 else first
 

@@ -126,9 +126,9 @@ def verdict(findings: Sequence[Finding], now: float) -> Trouble | None:
     if len(grave or wrong) == 1:
         only = (grave or wrong)[0]
         more = f"; {others} more unusual" if grave and others else ""
-        return Trouble(
-            role, *(label(f"{said}{more}") for said in (words.line(only, now), _brief(only, now)))
-        )
+        short = more.replace(" more", "")
+        said = f"{words.line(only, now)}{more}", f"{_brief(only, now)}{short}"
+        return Trouble(role, *map(label, said))
     first = min(grave or wrong, key=lambda one: one.since or 0.0)
     long, brief = _numbers(len(grave), others)
     return Trouble(

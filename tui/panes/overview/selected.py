@@ -34,7 +34,9 @@ def _history(view: View, row: OverviewRow, width: int, height: int) -> list[Line
         return [Line(((" ", ""), *title.spans))]
     since = record.values["since"] if record.mark else None
     begun = since if isinstance(since, float) else None
-    subject = Subject(figure, row.key, record.text("what"), record.mark, begun)
+    now = record.values["now"]
+    known = float(now) if isinstance(now, int | float) else None
+    subject = Subject(figure, row.key, record.text("what"), record.mark, begun, known)
     lines = graph_lines(view, subject, width - 2, height)
     return [Line(((" ", ""), *text.spans)) for text in lines]
 

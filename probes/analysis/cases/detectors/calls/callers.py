@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from probes import units
 from probes.analysis.cases.claim import Who
 from probes.analysis.cases.detectors.calls.suspect import BY
 from probes.analysis.facts import Facts
@@ -39,7 +40,7 @@ class Caller(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.comm}[{self.pid}]" if self.pid is not None else self.comm
+        return units.process(self.comm, self.pid)
 
 
 def callers_of(facts: Facts, call: str, *, errors: bool = False) -> list[Caller]:

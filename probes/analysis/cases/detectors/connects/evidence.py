@@ -61,7 +61,7 @@ def _ways_out(a: Attempts, group: Group) -> list[str]:
 def _rates_of_callers(who: Sequence[Who], number: int) -> Iterator[Evidence]:
     """Tell how much the first of several do. number: of all."""
     if len(who) > 1 and who[1].rate:
-        names = [f"{one.comm or '?'}[{one.pid}] {units.count(one.rate)}/s" for one in who[:2]]
+        names = [f"{units.process(one.comm, one.pid)} {units.count(one.rate)}/s" for one in who[:2]]
         more = f" +{number - 2}" if number > 2 else ""
         yield Evidence(HOOK, ", ".join(names) + more)
 
