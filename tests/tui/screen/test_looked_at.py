@@ -178,3 +178,15 @@ async def test_no_calm_row_says_nothing() -> None:
         assert "no interface receives packets" in shown
         assert "0B/s" not in shown
         assert ": -" not in shown
+
+
+async def test_a_case_without_a_history_says_more_where_its_graph_would_be() -> None:
+    """Who, what was counted and what to do next, in place of blank lines."""
+    async with playing(size=(80, 24), ticks=49, pane="overview") as (app, _):
+        view = app.session.view
+        row = case_rows.rows(view, {})[0]._replace(figure=None)
+        lines = drawn(view, row, 80, 6)
+        said = ["".join(span for span, _ in found.spans) for found in lines]
+        assert 2 < len(said) <= 6
+        assert "XDP xdp_filter#412 drops at eth1" in said[0]
+        assert any("filterd[1502]" in one for one in said)

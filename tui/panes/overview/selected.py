@@ -19,6 +19,9 @@ _BESIDE = 0.45
 def drawn(view: View, row: OverviewRow, width: int, height: int) -> list[Line]:
     """Draw the row in so many lines; beside it, on a wide screen, what belongs to its case."""
     finding = next((f for f in case_rows.listed(view) if f.id == row.record.key), None)
+    if finding is not None and row.figure is None:  # nothing to draw: say more instead
+        title = _rule(label(row.record.text("what")), width, ascii=view.ascii)
+        return [title, *belonging(view, finding, width)][:height]
     if finding is None or width < _MIN_WIDTH_ABREAST:
         return _history(view, row, width, height)
     right = int(width * _BESIDE)
