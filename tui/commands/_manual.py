@@ -14,6 +14,11 @@ from tui.commands import MONITOR, Command, _parsing, commands
 from tui.commands._help import ABOUT, LADDER
 from tui.commands._run import version
 
+WHAT = (
+    "It shows who drops packets and why, which system calls and connects fail, whose they are, "
+    "which connections are slow, and what the watching itself costs. Hooks attached at start only "
+    "observe, and everything is detached at the end, however ebpftop ends."
+)
 ENVIRONMENT = {
     "NO_COLOR": "if set and not empty, no colours: the theme is mono, and text is plain, unless "
     "--color or --theme says otherwise",
@@ -41,7 +46,7 @@ def _lines() -> Iterator[str]:
     yield f'.TH EBPFTOP 1 "{_date()}" "ebpftop {_text(version())}" "User Commands"'
     yield from (".SH NAME", r"ebpftop \- top(1) for the kernel\(aqs eBPF hooks")
     yield from (".SH SYNOPSIS", r".B ebpftop", r"[\fIOPTION\fR]... [\fICOMMAND\fR ...]")
-    yield from (".SH DESCRIPTION", _text(ABOUT), ".PP", _text(LADDER))
+    yield from (".SH DESCRIPTION", _text(ABOUT), ".PP", _text(WHAT), ".PP", _text(LADDER))
     yield from _options(MONITOR)
     yield ".SH COMMANDS"
     for name in _parsing.listed():

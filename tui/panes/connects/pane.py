@@ -49,7 +49,7 @@ def _busiest(view: View) -> Busiest | None:
     if not (rate or mean):
         return None
     record = TableRow(row.key, address(row["raddr"], row["rport"]), values_of(row), "", row)
-    often = units.per_second(rate, "connect") if rate >= _LEAST_RATE else "none just now"
+    often = units.per_second(rate, "connect") if rate >= _LEAST_RATE else "none now"
     why = f"{often}, by {process(row)}"
     what = f"{record.name} slowest connect"
     return Busiest(record, what, TIME, row.key, mean, units.duration(mean or None), why)
