@@ -24,6 +24,8 @@ from probes.kernel import capabilities, procfs
 from probes.kernel.threads import in_own_thread
 
 T = TypeVar("T")
+Enter = Callable[[int, int], None]
+"""Moves this thread into a namespace: of a process, by its inode."""
 _CLONE_NEWNET = 0x40000000
 _NAMED = "/run/netns"  # where ip-netns(8) mounts those that it names
 
@@ -118,17 +120,32 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     Raises what `ask` raises; Gone where the process has left that namespace, Denied where it may
     not be entered (CAP_SYS_ADMIN).
     """
-    if not _may_enter():
-        raise Denied("entering a network namespace needs CAP_SYS_ADMIN")
 
-    def work() -> T:
-        _enter(pid, namespace)
+    def work(enter: Enter) -> T:
+        enter(pid, namespace)
         return ask()
 
+    return roaming(work)
+
+
+def roaming(work: Callable[[Enter], T]) -> T:
+    """Return what `work` does in a thread that may enter one namespace after the other.
+
+    A thread for each would take longer than what is asked there. work: gets the function that
+    enters the namespace of a process, given as (pid, inode), which raises Gone where the process
+    has left it, Denied where it may not be entered (CAP_SYS_ADMIN). Raises what `work` raises.
+    """
+    may = _may_enter()
+
+    def enter(pid: int, namespace: int) -> None:
+        if not may:
+            raise Denied("entering a network namespace needs CAP_SYS_ADMIN")
+        _enter(pid, namespace)
+
     try:
-        return in_own_thread(work)
+        return in_own_thread(lambda: work(enter))
     except RuntimeError as e:  # as many as this user may have
-        raise ProbeError(f"network namespace {namespace}: {e}") from e
+        raise ProbeError(f"entering network namespaces: {e}") from e
 
 
 def visited(files: Mapping[int, str], ask: Callable[[], T]) -> dict[int, T]:

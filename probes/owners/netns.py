@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
-from time import monotonic
+from time import monotonic, thread_time
 from typing import NamedTuple
 
 from probes.kernel import net_namespaces, procfs, shared_namespaces
@@ -23,6 +23,8 @@ AGAIN, UNNAMED_AGAIN = 3.0, 1.0
 
 Not longer: the kernel gives the number of a namespace that has gone to the next one.
 """
+SECONDS = 0.01
+"""Seconds of CPU in each second for names; whose turn does not come keeps what was known of it."""
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MADE_UP = re.compile(rf"(?:cni|netns)-[0-9a-f-]{{12,}}|{_UUID}")
 """Names that no user gave: by CNI, by Podman, and by CRI-O the last."""
@@ -47,21 +49,34 @@ class NamespaceNames:
         self._mounted: Mapping[int, str] = {}
         self._oldest: Mapping[int, int] = {}
         self._host, self._next = 0, 0.0
+        self._period, self._spent = 0.0, 0.0
 
-    def of(self, inode: int, member: int = 0) -> NamedNamespace:
-        """Return what is known of one. member: a process that is known to be in it."""
+    def of(self, inode: int, member: int = 0, *, at_once: bool = False) -> NamedNamespace:
+        """Return what is known of one. member: a process that is known to be in it.
+
+        at_once: whatever time it takes.
+        """
         known, until = self._known.get(inode, (NAMELESS, 0.0))
         now = monotonic()
         if now < until:
             return known
         self._look(now)
+        if not (at_once or self._has_time(now)):
+            return known
+        begin = thread_time()
         found = self._found(inode, member)
+        self._spent += thread_time() - begin
         known = found if found.name else known  # what has gone keeps its name
         self._known[inode] = known, now + (AGAIN if known.name else UNNAMED_AGAIN)
         self._known.move_to_end(inode)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         return known
+
+    def _has_time(self, now: float) -> bool:
+        if now - self._period >= 1.0:
+            self._period, self._spent = now, 0.0
+        return self._spent < SECONDS
 
     def all_of(self, seconds: float) -> dict[str, int]:
         """Return the processes by which each namespace that has a name can be entered.
@@ -71,7 +86,8 @@ class NamespaceNames:
         until, there = monotonic() + seconds, shared_namespaces.shared.find()
         while not shared_namespaces.shared.complete and monotonic() < until:
             there = shared_namespaces.shared.find()
-        return {name: pid for inode, pid in there.items() if (name := self.of(inode, pid).name)}
+        found = {pid: self.of(inode, pid, at_once=True).name for inode, pid in there.items()}
+        return {name: pid for pid, name in found.items() if name}
 
     def _look(self, now: float) -> None:
         if now < self._next:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -118,8 +119,13 @@ class Peers:
         now = monotonic()
         due = {at.inode: at.file for at in places if self._again(at.inode) <= now}
 
+        until = inf
+
         def ask() -> Mapping[int, str] | None:
-            return route.names() if monotonic() < now + SLICE else None
+            nonlocal until
+            begin = monotonic()
+            until = min(until, begin + SLICE)  # since the thread runs
+            return route.names() if begin < until else None
 
         answers = net_namespaces.visited(due, ask)
         self._more = None in answers.values()

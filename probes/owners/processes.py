@@ -16,8 +16,8 @@ from probes.owners.netns import NamedNamespace, NamespaceNames
 from probes.owners.owner import NamedOwner, owner_of
 from probes.owners.pids_issued import PidsIssued
 
-UNSURE_AGAIN = 2.0
-"""Seconds after which a container is looked for again that had no name."""
+UNSURE_AGAIN, UNSURE_MOST = 2.0, 60.0
+"""Seconds after which a container is looked for again that had no name: each time twice as many."""
 MOST_CGROUPS = 1 << 12
 """Cgroups that are remembered: the least recently looked at is forgotten first."""
 
@@ -34,6 +34,14 @@ NOBODY = ProcessOwner()
 """The owner of whom nothing is known."""
 
 
+class _Looked(NamedTuple):
+    """Whose a cgroup is, when it is looked at again, and after how many seconds that is."""
+
+    owner: NamedOwner
+    until: float
+    pause: float
+
+
 class ProcessOwners:
     """Owners of processes, cgroups and network namespaces; remembered when they have gone.
 
@@ -41,7 +49,7 @@ class ProcessOwners:
     """
 
     def __init__(self) -> None:
-        self._cgroups: OrderedDict[bytes, tuple[NamedOwner, float]] = OrderedDict()
+        self._cgroups: OrderedDict[bytes, _Looked] = OrderedDict()
         self._namespaces = NamespaceNames(self._container)
         self._by_pid = Lookups(self._owner, NOBODY, PidsIssued().since)
         self._by_path = Lookups(self._of_path, NOBODY)
@@ -110,12 +118,15 @@ class ProcessOwners:
 
     def _of_cgroups(self, table: bytes) -> NamedOwner:
         known, now = self._cgroups.get(table), monotonic()
-        if known is not None and now < known[1]:
-            return known[0]
-        owner = owner_of(cgroup_path.parsed(table))
-        if known is not None and known[0].sure and not owner.sure:
-            owner = known[0]  # its files have gone, its last processes have not
-        self._cgroups[table] = owner, now + (AGAIN if owner.sure else UNSURE_AGAIN)
+        if known is not None and now < known.until:
+            return known.owner
+        owner, pause = owner_of(cgroup_path.parsed(table)), UNSURE_AGAIN
+        if known is not None and known.owner.sure and not owner.sure:
+            owner = known.owner  # its files have gone, its last processes have not
+        elif known is not None:
+            pause = min(2 * known.pause, UNSURE_MOST)
+        pause = AGAIN if owner.sure else pause
+        self._cgroups[table] = _Looked(owner, now + pause, pause)
         self._cgroups.move_to_end(table)
         while len(self._cgroups) > MOST_CGROUPS:
             self._cgroups.popitem(last=False)

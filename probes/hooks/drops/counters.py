@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
-from time import monotonic
+from time import thread_time
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from probes.hooks.drops import reasons as drop_reasons
@@ -222,11 +222,11 @@ class _LastCounts(NamedTuple):
 class Namespaces:
     """Counters of this network namespace and of those that other processes live in.
 
-    At most `MAX_FOLLOWED` others are followed, for `SLICE` seconds at once: the remaining ones come
+    At most `MAX_FOLLOWED` others are followed, for `SLICE` seconds of CPU at once: the rest come
     first in the next reading. from_now: count from the first reading, not from the kernel's zero.
     """
 
-    MAX_FOLLOWED, SLICE = 64, 0.03
+    MAX_FOLLOWED, SLICE = 64, 0.008
     REMEMBERED = 1024
     """Namespaces whose last counters are kept, including those that are gone."""
 
@@ -252,9 +252,9 @@ class Namespaces:
         self.there = {own, *others}
         others.pop(own, None)
         self.left_out = max(self.left_out, len(others) - self.MAX_FOLLOWED)
-        begin = monotonic()
+        begin = thread_time()
         for namespace in self._in_turn(others):
-            if monotonic() - begin > self.SLICE:
+            if thread_time() - begin > self.SLICE:
                 return
             self._turn.append(namespace)
             counts = self._files.read(f"/proc/{others[namespace]}/net/")

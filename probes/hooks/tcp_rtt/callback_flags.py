@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
+from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -179,7 +181,7 @@ class OtherNamespaces:
     that is new is seen by its callbacks. note: what is missing.
     """
 
-    SLICE, REST = 0.05, 50.0
+    SLICE, REST = 0.015, 50.0
     """Seconds of one call; rest, as a multiple of the time that a round takes."""
 
     def __init__(self, iterate: Callable[[], bytes]) -> None:
@@ -208,11 +210,17 @@ class OtherNamespaces:
         """Visit those that are due, for so long; the others have to wait."""
         until = monotonic() + seconds
         self._find()
+        first = min((self._due.get(n, 0.0) for n in self._found), default=inf)
+        if first <= monotonic():
+            with suppress(ProbeError):  # no thread to be had: there is another round
+                net_namespaces.roaming(partial(self._round, until))
+
+    def _round(self, until: float, enter: net_namespaces.Enter) -> None:
         for namespace in sorted(self._found, key=lambda n: self._due.get(n, 0.0)):
             begin = monotonic()
             if begin >= until or begin < self._due.get(namespace, 0.0):
                 break
-            self._enter(self._found[namespace], namespace)
+            self._look(enter, namespace)
             end = monotonic()
             rest = self.REST * (end - begin) * len(self._found)
             self._due[namespace] = end + max(NetNamespaces.AGAIN, rest)
@@ -227,9 +235,10 @@ class OtherNamespaces:
         self._roomless = {n: count for n, count in self._roomless.items() if n in self._found}
         self._denied = {n: why for n, why in self._denied.items() if n in self._found}
 
-    def _enter(self, pid: int, namespace: int) -> None:
+    def _look(self, enter: net_namespaces.Enter, namespace: int) -> None:
         try:
-            told = net_namespaces.inside(pid, namespace, self._iterate)
+            enter(self._found[namespace], namespace)
+            told = self._iterate()
         except Denied as refusal:
             self._denied[namespace] = refusal.why
         except (OSError, ProbeError):

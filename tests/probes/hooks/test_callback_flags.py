@@ -124,7 +124,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def namespaces(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     found: dict[int, int] = {}
     monkeypatch.setattr(NetNamespaces, "find", lambda _: dict(found))
-    monkeypatch.setattr(net_namespaces, "inside", lambda _pid, _namespace, ask: ask())
+    monkeypatch.setattr(net_namespaces, "roaming", lambda work: work(lambda _pid, _inode: None))
     return found
 
 
@@ -183,12 +183,11 @@ def test_a_namespace_that_may_not_be_entered_is_named(
     """Whichever others may be entered, and until it may, or is gone."""
     closed = {1}
 
-    def inside(_pid: int, namespace: int, ask: Callable[[], bytes]) -> bytes:
+    def enter(_pid: int, namespace: int) -> None:
         if namespace in closed:
             raise Denied("no entry")
-        return ask()
 
-    monkeypatch.setattr(net_namespaces, "inside", inside)
+    monkeypatch.setattr(net_namespaces, "roaming", lambda work: work(enter))
     namespaces |= {1: 10, 2: 20}
     others, visits = _visited(clock, 0.0)
     others.visit()
