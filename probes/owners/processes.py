@@ -34,7 +34,7 @@ NOBODY = ProcessOwner()
 """The owner of whom nothing is known."""
 
 
-class _Looked(NamedTuple):
+class _CgroupOwner(NamedTuple):
     """Whose a cgroup is, when it is looked at again, and after how many seconds that is."""
 
     owner: NamedOwner
@@ -49,7 +49,7 @@ class ProcessOwners:
     """
 
     def __init__(self) -> None:
-        self._cgroups: OrderedDict[bytes, _Looked] = OrderedDict()
+        self._cgroups: OrderedDict[bytes, _CgroupOwner] = OrderedDict()
         self._namespaces = NamespaceNames(self._container)
         self._by_pid = Lookups(self._owner, NOBODY, PidsIssued().since)
         self._by_path = Lookups(self._of_path, NOBODY)
@@ -126,7 +126,7 @@ class ProcessOwners:
         elif known is not None:
             pause = min(2 * known.pause, UNSURE_MOST)
         pause = AGAIN if owner.sure else pause
-        self._cgroups[table] = _Looked(owner, now + pause, pause)
+        self._cgroups[table] = _CgroupOwner(owner, now + pause, pause)
         self._cgroups.move_to_end(table)
         while len(self._cgroups) > MOST_CGROUPS:
             self._cgroups.popitem(last=False)
