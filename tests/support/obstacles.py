@@ -99,6 +99,7 @@ NO_NAMES = ("cgroup-bytes", "sk-msg")
 READING = {
     ("drops", "raw-tracepoint"),
     ("xdp-errors", "raw-tracepoint"),
+    ("exits", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
     ("syscall-processes", "raw-tracepoint"),
     ("tcp-connect", "fentry"),

@@ -43,7 +43,8 @@ from tests.support.obstacles import EVERYTHING, SITUATIONS, Situation, reads_mem
 pytestmark = pytest.mark.kernel
 Record = Callable[[str, object], None]
 
-FRAMES, CALLS, FAILING, CONNECTS = 25, 40, 13, 6
+FRAMES, CALLS, FAILING, CONNECTS, STARTS = 25, 40, 13, 6, 3
+MISSING = "/ebpftop-test-missing"
 SENDER = FRAME[6:12].hex(":")
 _VETH = ("link", "add", "name", "v0", "type", "veth", "peer", "name", "v1")
 
@@ -223,11 +224,15 @@ def events() -> Iterator[Made]:
         send(interface, FRAMES)
     getpgid(0, CALLS)
     getpgid(-1, FAILING)
+    for _ in range(STARTS):
+        with suppress(FileNotFoundError):
+            subprocess.run((MISSING,), check=False)
+        subprocess.run(("false",), check=False)
     for _ in range(CALLS):
         socket.getaddrinfo("127.0.0.9", 80)
     for _ in range(FAILING):
         with suppress(FileNotFoundError):
-            os.open("/ebpftop-test-missing", os.O_RDONLY)
+            os.open(MISSING, os.O_RDONLY)
     with server("127.0.0.1") as port:
         assert connect("127.0.0.1", port, CONNECTS) == 0
         with talk("127.0.0.1", port, 20) as talking:
@@ -275,6 +280,12 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "opens":
             (row,) = (r for r in rows if r["pid"] == os.getpid())
             assert (row["failed"], row["error"]) >= (FAILING, "ENOENT"), row
+        case "execs":
+            (row,) = (r for r in rows if r["file"] == MISSING)
+            assert (row["calls"], row["failed"], row["error"]) == (STARTS, STARTS, "ENOENT")
+        case "exits":
+            mine = [r for r in rows if (r["comm"], r["end"]) == ("false", "status 1")]
+            assert sum(r["ends"] for r in mine) >= STARTS
         case "sent":  # 20 messages of a byte there and back
             mine = [r for r in rows if (r["pid"], r["protocol"]) == (os.getpid(), "tcp")]
             assert len(mine) == 1, (hook, os.getpid())
