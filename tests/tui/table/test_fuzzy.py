@@ -18,7 +18,7 @@ TYPED = {
     "light theme": "Theme: light",
     "kprobe": "Pin tcp-connect on kprobe",
     "pin drops counters": "Pin drops on counters",
-    "pic": "The screen as a picture (SVG)",
+    "pic": "Save a picture of the screen (SVG)",
     "frz": "Freeze the screen, or back to live; counting goes on; in a recording: pause",
     "record": "Start or stop recording to a file",
     "custom": "Attach a custom hook...",
@@ -26,7 +26,7 @@ TYPED = {
     "copy": "Copy the row, or the detail",
     "quit": "Quit; everything is detached",
     "save": "Save the last 15 minutes to a file",
-    "previous": "Previous pane",
+    "previous": "Go to the previous pane",
 }
 """Letters, and what they are for."""
 

@@ -27,11 +27,11 @@ class CopyActions(Actions):
             modes=PANE,
         ),
         Key(
-            "export", "E,shift+e", "E", "export", "", "the table's values to a file: CSV or JSON",
+            "export", "E,shift+e", "E", "export", "", "export the table to a file: CSV or JSON",
             "Copy and export", modes=PANE,
         ),
         Key(
-            "screenshot", "ctrl+s", "^S", "screenshot", "", "the screen as a picture (SVG)",
+            "screenshot", "ctrl+s", "^S", "screenshot", "", "save a picture of the screen (SVG)",
             "Copy and export", modes=ANY,
         ),
     )  # fmt: skip

@@ -21,7 +21,7 @@ class DropRuleActions(Actions):
     order = 150
     keys = (
         Key(
-            "sources", "t", "t", "sources", "Top sources", "who sends what to the interface",
+            "sources", "t", "t", "sources", "Top sources", "show who sends what to the interface",
             _GROUP, 3, modes=NUMBERS,
         ),
         Key(
@@ -30,7 +30,7 @@ class DropRuleActions(Actions):
             modes=NUMBERS,
         ),
         Key(
-            "rules", "L,shift+l", "L", "rules", "", "the list of drop rules; d ends one", _GROUP,
+            "rules", "L,shift+l", "L", "rules", "", "list the drop rules; d ends one", _GROUP,
             modes=NUMBERS,
         ),
     )  # fmt: skip

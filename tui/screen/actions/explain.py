@@ -13,7 +13,7 @@ class ExplainActions(Actions):
     keys = (
         Key(
             "explain", "i", "i", "explain", "Explain",
-            "the selected case: who, what was counted, what to do next, the kernel's parameters",
+            "explain the case: who, what was counted, what to do next, the kernel's parameters",
             "View", 4, modes=PANE,
         ),
     )  # fmt: skip

@@ -14,7 +14,7 @@ class GeneralActions(Actions):
     keys = (
         Key(
             "help", "question_mark,f1,h", "? F1 h", "help", "Help",
-            "the keys, and the meaning of the words in this row", "General", 7,
+            "show the keys, and the meaning of the words in this row", "General", 7,
         ),
         Key(
             "quit", "q,f10", "q F10", "quit", "Quit", "quit; everything is detached",

@@ -26,7 +26,7 @@ class OrdinaryActions(Actions):
     keys = (
         Key(
             "ordinary", "o", "o", "ask", "Ordinary",
-            "the selected case is ordinary here: no longer an alarm", "View", 4, modes=PANE,
+            "mark the selected case as ordinary here: no longer an alarm", "View", 4, modes=PANE,
         ),
     )  # fmt: skip
 

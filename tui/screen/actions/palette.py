@@ -23,7 +23,7 @@ class PaletteActions(Actions):
     order = 10
     keys = (
         Key(
-            "palette", "colon,ctrl+p", ": ^P", "open", "", "all commands by name", "General",
+            "palette", "colon,ctrl+p", ": ^P", "open", "", "find any command by name", "General",
             modes=TEXT,
         ),
     )  # fmt: skip

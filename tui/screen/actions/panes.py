@@ -15,9 +15,10 @@ class PaneActions(Actions):
 
     order = 40
     keys = (
-        Key("pane.next", "tab", "Tab", "step", "", "next pane", "Panes", anywhere=True, given=1),
+        Key("pane.next", "tab", "Tab", "step", "", "go to the next pane", "Panes", anywhere=True,
+            given=1),
         Key(
-            "pane.previous", "shift+tab", "S-Tab", "step", "", "previous pane", "Panes",
+            "pane.previous", "shift+tab", "S-Tab", "step", "", "go to the previous pane", "Panes",
             anywhere=True, given=-1,
         ),
         *(

@@ -22,7 +22,7 @@ class PresetActions(Actions):
     order = 50
     keys = (
         Key(
-            "presets", "p", "p", "choose", "", "presets: panes with sort and filter", "Panes",
+            "presets", "p", "p", "choose", "", "choose a preset: pane, sort and filter", "Panes",
             modes=TEXT,
         ),
         Key(

@@ -24,29 +24,29 @@ class RewindActions(Actions):
         ),
         Key(
             "rewind", "left_square_bracket", "[", "rewind", "",
-            "a moment back, freezing the screen", "Time", modes=NUMBERS, given=-1,
+            "go a moment back, freezing the screen", "Time", modes=NUMBERS, given=-1,
         ),
         Key(
-            "forward", "right_square_bracket", "]", "rewind", "", "a moment forward", "Time",
+            "forward", "right_square_bracket", "]", "rewind", "", "go a moment forward", "Time",
             modes=NUMBERS, given=1,
         ),
         Key(
-            "rewind.minute", "left_parenthesis", "(", "rewind_minutes", "", "a minute back",
+            "rewind.minute", "left_parenthesis", "(", "rewind_minutes", "", "go a minute back",
             "Time", modes=NUMBERS, given=-1,
         ),
         Key(
             "forward.minute", "right_parenthesis", ")", "rewind_minutes", "",
-            "a minute forward", "Time", modes=NUMBERS, given=1,
+            "go a minute forward", "Time", modes=NUMBERS, given=1,
         ),
         Key(
             "mark.previous", "left_curly_bracket", "{", "to_mark", "",
-            "to the previous mark: drops, failures, attach events", "Time", modes=NUMBERS, given=-1,
+            "go to the previous mark: drops, failures, attaches", "Time", modes=NUMBERS, given=-1,
         ),
         Key(
-            "mark.next", "right_curly_bracket", "}", "to_mark", "", "to the next mark", "Time",
+            "mark.next", "right_curly_bracket", "}", "to_mark", "", "go to the next mark", "Time",
             modes=NUMBERS, given=1,
         ),
-        Key("to.time", "J,shift+j", "J", "to_time", "", "to a time", "Time", modes=NUMBERS),
+        Key("to.time", "J,shift+j", "J", "to_time", "", "go to a time", "Time", modes=NUMBERS),
     )  # fmt: skip
 
     def freeze(self) -> None:

@@ -41,7 +41,7 @@ class RowActions(Actions):
             "sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "View",
             modes=PANE,
         ),
-        Key("units", "u", "u", "units", "Units", "bytes or bits", "View", modes=NUMBERS),
+        Key("units", "u", "u", "units", "Units", "show bytes or bits", "View", modes=NUMBERS),
     )  # fmt: skip
 
     def __init__(self, screen: Context) -> None:

@@ -24,7 +24,7 @@ class SettingsActions(Actions):
 
     order = 20
     keys = (
-        Key("settings", "f2", "F2", "open", "", "settings, and saving them", "General", modes=TEXT),
+        Key("settings", "f2", "F2", "open", "", "change and save settings", "General", modes=TEXT),
     )
 
     def open(self, at: int = 0) -> None:

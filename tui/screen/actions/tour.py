@@ -35,14 +35,14 @@ class TourActions(Actions):
 
     order = 105
     keys = (
-        Key("tour.next", "n", "n", "step", "", "tour: the next chapter", "Tour", given=1),
+        Key("tour.next", "n", "n", "step", "", "tour: go to the next chapter", "Tour", given=1),
         Key(
             "tour.back",
             "p,N,shift+n",
             "p N",
             "step",
             "",
-            "tour: the previous chapter",
+            "tour: go to the previous chapter",
             "Tour",
             given=-1,
         ),

@@ -19,28 +19,28 @@ class ViewActions(Actions):
     order = 60
     keys = (
         Key(
-            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or everything", "Panes", modes=PANE
+            "zoom", "z", "z", "zoom", "Zoom", "show the table only, or all", "Panes", modes=PANE
         ),
         Key(
-            "span", "x", "x", "span", "", "graphs of 2, 5 or 15 minutes", "View", modes=NUMBERS
+            "span", "x", "x", "span", "", "show 2, 5 or 15 minutes in graphs", "View", modes=NUMBERS
         ),
         Key("up", "up,k", "Up k", "move", "", "up", "Moving", given=-1),
         Key("down", "down,j", "Down j", "move", "", "down", "Moving", given=1),
         Key("page.up", "pageup", "PgUp", "page", "", "a page up", "Moving", given=-1),
         Key("page.down", "pagedown", "PgDn", "page", "", "a page down", "Moving", given=1),
         Key(
-            "top", "home,g,F,shift+f", "Home g F", "top", "", "to the top, or to what is wrong",
+            "top", "home,g,F,shift+f", "Home g F", "top", "", "go to the top, or to what is wrong",
             "Moving",
         ),
-        Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
+        Key("bottom", "end,G,shift+g", "End G", "bottom", "", "go to the bottom", "Moving"),
         Key(
-            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "View", 1,
+            "open", "enter", "Enter", "open", "Detail", "open the selected row's detail", "View", 1,
             modes=TABLES,
         ),
     )  # fmt: skip
 
     def zoom(self) -> None:
-        """Show the table alone, or everything."""
+        """Show show the table alone, or everything."""
         self.screen.place.zoom(not self.screen.place.zoomed)
         self.screen.lay_out()
 
