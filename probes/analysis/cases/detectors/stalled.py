@@ -104,7 +104,8 @@ def _evidence(service: _Service, rows: Sequence[SnapshotRow], oldest: float) -> 
     what = "unsent" if service.peer else "unread"
     number = "1 connection" if len(rows) == 1 else f"{len(rows)} connections"
     first = "for" if len(rows) == 1 else "the oldest for"
-    text = f"{number} stalled, {first} {units.duration(oldest)}, {units.octets(queued)} {what}"
+    text = f"{number} of port {service.port} stalled, {first} {units.duration(oldest)}"
+    text += f", {units.octets(queued)} {what}"
     yield Evidence(HOOK, text, float(len(rows)))
     if service.peer and (probes := max([row.number("probes") for row in rows])):
         yield Evidence(HOOK, f"{probes:.0f} zero window probes in a row", probes)

@@ -37,7 +37,7 @@ def test_a_process_that_does_not_read_is_told_with_its_port_and_since_when() -> 
     assert (claim.severity, claim.share, claim.of) == (Gravity.ALARM, 1.0, "its connections")
     assert [who[:2] for who in claim.who] == [("collectord", 7)]
     assert claim.where.port == 9514
-    assert claim.evidence[0].text == "1 connection stalled, for 10.0s, 1.0MB unread"
+    assert claim.evidence[0].text == "1 connection of port 9514 stalled, for 10.0s, 1.0MB unread"
     assert claim.next[0] == "strace -f -p 7"
     assert claim.since == WatchedHost().facts.wall + 1 - 10
 
