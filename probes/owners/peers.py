@@ -59,6 +59,8 @@ class Peers:
         self._there: frozenset[tuple[int, int, int | None]] = frozenset()
         self._known: dict[int, Peer] = {}
         self._inside: dict[int, tuple[Mapping[int, str], float]] = {}
+        self._numbers: dict[_Elsewhere, int] = {}
+        "Of those that have one: a namespace keeps it as long as it is there."
         self._next, self._more = 0.0, False
 
     def of(self, links: Iterable[route.Interface]) -> Mapping[int, Peer]:
@@ -109,10 +111,14 @@ class Peers:
         ]
         by_process = [one for one in by_process if one.inode != procfs.netns()][:MOST]
         named = named[: MOST - len(by_process)]
-        numbers = nsid.of_processes([one.pid for one in by_process])
-        numbers += nsid.of_files([one.file for one in named])
-        pairs = zip(numbers, (*by_process, *named), strict=True)
-        return {number: at for number, at in pairs if number is not None}
+        there = *by_process, *named
+        self._numbers = {at: self._numbers[at] for at in there if at in self._numbers}
+        asked = [at for at in there if at not in self._numbers]
+        numbers = nsid.of_processes([at.pid for at in asked if at.pid])
+        numbers += nsid.of_files([at.file for at in asked if not at.pid])
+        pairs = zip(asked, numbers, strict=True)
+        self._numbers |= {at: number for at, number in pairs if number is not None}
+        return {number: at for at, number in self._numbers.items()}
 
     def _look_inside(self, places: Iterable[_Elsewhere]) -> None:
         """Ask for the names of the interfaces there, where that is not known or was long ago."""

@@ -226,7 +226,7 @@ class Namespaces:
     first in the next reading. from_now: count from the first reading, not from the kernel's zero.
     """
 
-    MAX_FOLLOWED, SLICE = 64, 0.008
+    MAX_FOLLOWED, SLICE = 64, 0.005
     REMEMBERED = 1024
     """Namespaces whose last counters are kept, including those that are gone."""
 
