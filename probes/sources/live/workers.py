@@ -7,7 +7,9 @@ waits for ever.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -45,12 +47,23 @@ class _Job(Generic[T]):
             self.future.set_exception(self.raised)
 
 
+Calls = SimpleQueue[_Job[Any] | None]
+"""What a thread waits on; None: it is to end."""
+
+
 class Workers:
-    """Threads that work for an event loop: so many, from the first call on, or from `start`."""
+    """Threads that work for an event loop: so many, from the first call on, or from `start`.
+
+    A call goes to the thread that worked last: its memory is warm, and what it keeps for the next
+    reading is kept once.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._calls: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting: deque[_Job[Any] | None] = deque()
+        self._idle: deque[Calls] = deque()
+        "What each thread that has nothing to do waits on; the last one worked last."
         self._tasks: list[Task] = []
         self._there: SimpleQueue[None] = SimpleQueue()
         self._closed = False
@@ -83,8 +96,16 @@ class Workers:
         if not self._tasks:
             self.start()
         call = _Job(function, asyncio.get_running_loop())
-        self._calls.put(call)
+        self._put(call)
         return call.future
+
+    def _put(self, call: _Job[Any] | None) -> None:
+        with self._lock:
+            if self._idle:
+                self._idle[-1].put(call)
+                self._idle.pop()  # only now: there may have been no memory for the call
+            else:
+                self._waiting.append(call)
 
     def close(self, seconds: float | None = None, *, cancel: bool = True) -> None:
         """End the threads, and wait for them, up to a limit.
@@ -96,23 +117,25 @@ class Workers:
         if cancel:
             self._cancel()
         for _ in self._tasks:
-            self._calls.put(None)
+            self._put(None)
         for task in self._tasks:
             while not task.join(BEGINNING if seconds is None else seconds) and seconds is None:
                 pass
 
     def _cancel(self) -> None:
-        with suppress(Empty):
-            while True:
-                if (call := self._calls.get_nowait()) is not None:
-                    _give(call)
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for call in waiting:
+            _give(call)
 
     def _work(self) -> None:
         self._there.put(None)
+        own: Calls = SimpleQueue()
         call: _Job[Any] | None = None
         while True:
             try:
-                call = self._calls.get()
+                call = self._next(own)
                 if call is None:
                     return
                 call.result.append(call.function())
@@ -121,6 +144,14 @@ class Workers:
                     call.raised = raised
             _give(call)
             call = None
+
+    def _next(self, own: Calls) -> _Job[Any] | None:
+        """Return the next call, or None: the thread is to end."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._idle.append(own)
+        return own.get()
 
 
 def _give(call: _Job[Any] | None) -> None:

@@ -98,3 +98,24 @@ def test_what_has_not_begun_may_be_done_before_the_end() -> None:
         return await asyncio.gather(*others)
 
     assert _run(work, 1) == [0, 1, 2]
+
+
+def test_a_call_goes_to_the_thread_that_worked_last() -> None:
+    async def work(workers: Workers) -> set[int]:
+        workers.start()
+        found = set()
+        for _ in range(20):
+            while len(workers._idle) < 3:
+                await asyncio.sleep(0.001)
+            found.add(await workers.run(threading.get_ident))
+        return found
+
+    assert len(_run(work, 3)) == 1
+
+
+def test_each_of_many_calls_at_once_is_answered() -> None:
+    async def work(workers: Workers) -> list[int]:
+        calls = [workers.submit(lambda n=n: n) for n in range(2000)]  # type: ignore[misc]
+        return await asyncio.gather(*calls)
+
+    assert _run(work, 3) == list(range(2000))
