@@ -39,7 +39,7 @@ def _shorter(line: str) -> str:
         line = line.replace(" profile", " profile --for 0.5")
     line = re.sub(r"\beth0\b", "lo", re.sub(r"(?<=pid==)\d+", str(os.getpid()), line))
     line = re.sub(r"(?<=-p )\d+", "1", line)
-    line = re.sub(r"(?<=--netns )\d+", str(os.getpid()), line)
+    line = re.sub(r"(?<=--netns )(\d+|web)\b", str(os.getpid()), line)
     if " stream" in line and " -n " not in line:
         line = line.replace(" stream", " stream -n 2")
     return re.sub(r"\| (mlr|page-somebody).*", "| cat", line)
