@@ -181,7 +181,7 @@ class OtherNamespaces:
     that is new is seen by its callbacks. note: what is missing.
     """
 
-    SLICE, REST = 0.015, 50.0
+    SLICE, REST = 0.015, 100.0
     """Seconds of one call; rest, as a multiple of the time that a round takes."""
 
     def __init__(self, iterate: Callable[[], bytes]) -> None:

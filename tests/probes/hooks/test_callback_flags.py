@@ -161,7 +161,7 @@ def test_each_namespace_is_visited_once_and_again_after_a_while(
 def test_many_namespaces_take_turns_and_a_small_part_of_the_time(
     clock: Clock, namespaces: dict[int, int]
 ) -> None:
-    """However many there are: at most a fiftieth of one CPU, once all were visited."""
+    """However many there are: at most a hundredth of one CPU, once all were visited."""
     others, visits = _visited(clock, 0.02)
     namespaces |= {n: n for n in range(1, 101)}
     while len(visits) < 100:
