@@ -61,7 +61,8 @@ PATIENCE = 20.0
 TOAST = "▌"
 """At a toast's edge: one may come at any moment."""
 GOES_ON = re.compile(
-    r"^ hosts \(H.*|(?<=FROZEN|REPLAY).*|^ \d\d:\d\d:\d\d [-=#<ADF]+ .*|\s*REC \d+|.* left .*"
+    r"^ hosts \(H.*|(?<=FROZEN|REPLAY).*|^ \d\d:\d\d:\d\d [-=#<ADF]+ .*|\s*REC \d+"
+    r"|.* left (?!out).*"
 )
 """How the other hosts are, how long ago, the time bar, a recording, what a drop rule has left."""
 
