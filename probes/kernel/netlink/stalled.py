@@ -40,12 +40,13 @@ _QUEUES = Struct("=56xII")
 """Of the same: bytes that were not read, and that were not acknowledged."""
 _PROBES = 4
 """The timer of zero window probes."""
-_IDLE = Struct("=44xI4xI")
-"""Of struct tcp_info: milliseconds since data were sent, and received."""
+_IDLE = Struct("=20xI20xI4xI")
+"""Of struct tcp_info: rcv_mss, and milliseconds since data were sent, and received."""
 _BUFFER = Struct("=II")
 """Of the socket's memory: taken for what was received, and what that may take."""
-LEAST, FULL, MOST = 4096, 0.75, 256
-"""Bytes that wait from which a buffer may be full; the share of it that is taken then; sockets."""
+LEAST, FULL, HALF, MOST = 4096, 0.75, 0.4, 256
+"""Bytes that wait from which a buffer may be full; the share of it that is taken then, and where
+segments are as large; sockets."""
 
 
 class SilentEnd(StrEnum):
@@ -163,15 +164,15 @@ def _decoded(data: bytes, start: int, end: int) -> Stalled | None:
         _MESSAGE.unpack_from(data, start)
     )
     waits, unsent, _, inode = rest
-    sent = received = taken = room = 0
+    mss = sent = received = taken = room = 0
     for attribute, at, to in attributes(data, start + _BODY, end):
         if attribute == sock_diag.INFO and to - at >= _IDLE.size:
-            sent, received = _IDLE.unpack_from(data, at)
+            mss, sent, received = _IDLE.unpack_from(data, at)
         elif attribute == _MEMINFO and to - at >= _BUFFER.size:
             taken, room = _BUFFER.unpack_from(data, at)
     if timer == _PROBES and unsent:
         reader, queued, idle = SilentEnd.PEER, unsent, sent
-    elif waits >= LEAST and room and taken >= FULL * room and state in _OPEN:
+    elif waits >= LEAST and state in _OPEN and _is_full(taken, room, mss):
         reader, queued, idle, probes = SilentEnd.PROCESS, waits, received, 0
     else:
         return None
@@ -179,3 +180,13 @@ def _decoded(data: bytes, start: int, end: int) -> Stalled | None:
     peer = sock_diag.address(family, raddr), socket.ntohs(rport)
     cookie = high << 32 | low
     return Stalled(cookie, reader, *ends, *peer, index, inode, queued, probes, idle, 1)
+
+
+def _is_full(taken: int, room: int, mss: int) -> bool:
+    """Return whether a buffer leaves no window: the kernel offers none of less than a segment.
+
+    A segment of the loopback is half of a buffer, and until Linux 6.6 so is its overhead.
+    """
+    return bool(room) and (
+        taken >= FULL * room or (taken >= HALF * room and room - taken < 2 * mss)
+    )
