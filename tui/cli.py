@@ -16,6 +16,7 @@ from probes.recording.writer import RecordingError
 from tui.commands import run
 from tui.commands._parsing import parse
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
+from tui.config import paths
 from tui.output import streams
 from tui.output.streams import CannotPrint
 from tui.terminal import crash, leaving, little_memory
@@ -24,6 +25,7 @@ from tui.terminal import crash, leaving, little_memory
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `ebpftop` and return its exit status."""
     streams.make_ready()
+    paths.ignore_relative()
     threading.stack_size(1 << 20)  # 8 MB each do not fit in a bounded address space
     threading.excepthook, sys.unraisablehook = _told, little_memory.unraisable
     try:

@@ -3,36 +3,50 @@
 Under sudo they are those of the user who called it: what is saved can be found again, and
 settings are the same with sudo and without. Hook files alone are root's then
 (`probes.custom.hook_files`), as they run with all privileges. The package platformdirs knows no
-sudo, and takes a relative path.
+sudo, and takes a relative path: both are mended here, and nowhere else.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
 from pathlib import Path
 
 from probes.recording import files
 
 NOWHERE = Path("/dev/null")
 """The home of a user without one: nothing exists there and nothing can be created."""
+_BASES = "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"
 
 
-def config(environ: Mapping[str, str] = os.environ) -> Path:
+def ignore_relative() -> None:
+    """Forget relative base directories, as the XDG specification requires. Call at the start."""
+    for name in _BASES:
+        if not os.environ.get(name, "/").startswith("/"):
+            del os.environ[name]
+
+
+def config() -> Path:
     """Return $XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
-    return _base(environ, "XDG_CONFIG_HOME", ".config") / "ebpftop"
+    return _of_person("XDG_CONFIG_HOME", "user_config_path")
 
 
-def state(environ: Mapping[str, str] = os.environ) -> Path:
+def state() -> Path:
     """Return $XDG_STATE_HOME/ebpftop, or ~/.local/state/ebpftop."""
-    return _base(environ, "XDG_STATE_HOME", ".local/state") / "ebpftop"
+    return _of_person("XDG_STATE_HOME", "user_state_path")
 
 
-def _base(environ: Mapping[str, str], variable: str, usual: str) -> Path:
-    """Return the base directory; ignore a relative path, as the XDG specification requires."""
-    told = environ.get(variable, "")
-    return Path(told) if told.startswith("/") and "\0" not in told else home() / usual
+def _of_person(variable: str, which: str) -> Path:
+    """Return a folder of platformdirs, in the home of the user who called sudo."""
+    from platformdirs.unix import Unix  # only now: it is not needed for every command
+
+    path: Path = getattr(Unix("ebpftop"), which)
+    if os.environ.get(variable):
+        return path
+    try:
+        return home() / path.relative_to(Path.home())
+    except (RuntimeError, ValueError):  # no HOME, and an unknown user
+        return NOWHERE / path.name
 
 
 def home() -> Path:

@@ -60,13 +60,13 @@ class Settings:
     broken: bool = False
 
 
-def folder(environ: Mapping[str, str] = os.environ) -> Path:
+def folder() -> Path:
     """Return $XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
-    return paths.config(environ)
+    return paths.config()
 
 
-def path(environ: Mapping[str, str] = os.environ) -> Path:
-    return folder(environ) / "settings.toml"
+def path() -> Path:
+    return folder() / "settings.toml"
 
 
 # Reading

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 import traceback
@@ -60,9 +59,9 @@ def unhandled(_loop: object, context: Mapping[str, Any]) -> None:
         write(error)
 
 
-def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:
+def write(error: BaseException) -> Path | None:
     """Write the report to a new private file below XDG_STATE_HOME; None if that fails."""
     try:
-        return write_new("crash", "txt", report(error), environ)
+        return write_new("crash", "txt", report(error))
     except (OSError, RuntimeError):  # RuntimeError: the home directory is unknown
         return None  # no place to write to: the sentence on stderr says so

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -12,14 +10,14 @@ from probes.recording import files
 from tui.config import paths
 
 
-def folder(environ: Mapping[str, str] = os.environ) -> Path:
+def folder() -> Path:
     """Return the directory for them: $XDG_STATE_HOME/ebpftop, or ~/.local/state/ebpftop."""
-    return paths.state(environ)
+    return paths.state()
 
 
-def write_new(what: str, suffix: str, text: str, environ: Mapping[str, str] = os.environ) -> Path:
+def write_new(what: str, suffix: str, text: str) -> Path:
     """Write the text to a new file named by its kind and the time. Raises OSError."""
-    place = folder(environ)
+    place = folder()
     files.make_folder(place)
     stem = f"{what}-{time.strftime('%Y%m%d-%H%M%S')}"
     for n in count(1):

@@ -184,26 +184,34 @@ def test_paths_of_the_environment_that_are_not_absolute_are_none(
 ) -> None:
     """As the specification of these variables says; nor is a home."""
     monkeypatch.setenv("HOME", "/home/x")
-    assert paths.config({"XDG_CONFIG_HOME": "/etc/x"}) == Path("/etc/x/ebpftop")
-    for wrong in ("", "x", "./x", "~/x"):
-        assert paths.config({"XDG_CONFIG_HOME": wrong}) == Path("/home/x/.config/ebpftop")
-        assert paths.state({"XDG_STATE_HOME": wrong}) == Path("/home/x/.local/state/ebpftop")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/etc/x")
+    assert paths.config() == Path("/etc/x/ebpftop")
+    for wrong in ("", " ", "x", "./x", "~/x"):
+        monkeypatch.setenv("XDG_CONFIG_HOME", wrong)
+        monkeypatch.setenv("XDG_STATE_HOME", wrong)
+        paths.ignore_relative()
+        assert paths.config() == Path("/home/x/.config/ebpftop")
+        assert paths.state() == Path("/home/x/.local/state/ebpftop")
     monkeypatch.setenv("HOME", "here")
     with pytest.raises(OSError):  # noqa: PT011 - whatever cannot be
-        files.make_folder(paths.state({}))
+        files.make_folder(paths.state())
 
 
 @ROOT
 def test_under_sudo_files_are_the_person_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """Root's home cannot be entered by them. A number that has no user is nobody's."""
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     for person in pwd.getpwall():
         if person.pw_uid:
             monkeypatch.setenv("SUDO_UID", str(person.pw_uid))
             monkeypatch.setenv("SUDO_GID", str(person.pw_gid))
             home = Path(person.pw_dir)
-            assert paths.config({}) == home / ".config/ebpftop"
-            assert paths.state({}) == home / ".local/state/ebpftop"
-            assert paths.state({"XDG_STATE_HOME": "/x"}) == Path("/x/ebpftop")
+            assert paths.config() == home / ".config/ebpftop"
+            assert paths.state() == home / ".local/state/ebpftop"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("XDG_STATE_HOME", "/x")
+        assert paths.state() == Path("/x/ebpftop")
     monkeypatch.setenv("SUDO_UID", "4123456789")
     assert paths.home() == Path.home()
 

@@ -90,10 +90,12 @@ def test_where_it_may_not_arrive_a_file_is_needed(
     assert not way.sure
 
 
-def test_files_are_new_private_and_over_nothing(tmp_path: Path) -> None:
+def test_files_are_new_private_and_over_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two in one second are two; a link that waits there is not followed."""
-    environ = {"XDG_STATE_HOME": str(tmp_path)}
-    paths = [files.write_new("copy", "txt", str(n), environ) for n in range(3)]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    paths = [files.write_new("copy", "txt", str(n)) for n in range(3)]
     assert [p.read_text() for p in paths] == ["0", "1", "2"]
     assert {p.stat().st_mode & 0o777 for p in paths} == {0o600}
     assert paths[0].parent == tmp_path / "ebpftop"
