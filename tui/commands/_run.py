@@ -14,7 +14,7 @@ from probes.custom.catalogue import Catalogue
 from probes.drop_rule import DropRule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, HookId, Sample, State
-from probes.units import no_such, printable
+from probes.units import did_you_mean, no_such, printable, quoted
 from tui.commands._options import scope_of
 from tui.output.scope import Scope
 from tui.session import own_usage
@@ -72,6 +72,28 @@ def here(arguments: argparse.Namespace) -> Scope:
             raise UsageError(no_such("interface", name, [link.name for link in route.links()]))
         return scope._replace(interface=link.name)
     return scope
+
+
+_OF_OWNERS = {
+    "container": "container or pod", "unit": "unit", "netns_name": "network namespace",
+}  # fmt: skip
+"""What a scope asks for by name, which may also come later."""
+
+
+def missing(scope: Scope) -> list[str]:
+    """Return a sentence about each name in the scope that no process here has now."""
+    asked = {name: str(told) for name, told in scope.asked.items() if name in _OF_OWNERS}
+    if not asked:
+        return []
+    from probes.owners.names_here import names_here
+
+    there = dict(zip(_OF_OWNERS, names_here(), strict=True))
+    return [
+        f"there is no {_OF_OWNERS[kind]} {quoted(printable(name))} now"
+        + did_you_mean(name, there[kind])
+        for kind, name in asked.items()
+        if not scope.is_named(kind, there[kind])
+    ]
 
 
 def make_live(arguments: argparse.Namespace) -> Live:

@@ -16,7 +16,7 @@ from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement
-from tui.commands._run import UsageError, batch, here, make_live, say, verdict
+from tui.commands._run import UsageError, batch, here, make_live, missing, say, verdict
 from tui.output import colour
 from tui.output.document import beginning, dumps
 from tui.output.findings import FoundWrong, blind_json
@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     scope = here(arguments)
+    say(nobody := missing(scope))
 
     async def watch(live: Live) -> int:
         watched = _FindingsWatch(live, scope, alone=bool(asked))
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         if blindness := watched.blindness():
             say([blindness])
             return UNKNOWN
-        return NOTHING
+        return UNKNOWN if nobody else NOTHING
 
     return batch(make_live(arguments), watch)
 

@@ -14,7 +14,7 @@ from probes.model import Hook, HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import found, judging
-from tui.commands._run import asked, batch, here, make_live, verdict
+from tui.commands._run import asked, batch, here, make_live, missing, say, verdict
 from tui.output import colour
 from tui.output.formats import PrintedMoment, printer
 
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     scope = here(arguments)
+    say(missing(scope))
 
     async def watch(live: Live) -> int:
         before, hits = await live.read(), Hits()

@@ -13,7 +13,7 @@ from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._help import WATCHED
 from tui.commands._judging import LiveJudgement, until_second
-from tui.commands._run import asked, batch, here, make_live, verdict
+from tui.commands._run import asked, batch, here, make_live, missing, say, verdict
 from tui.output import colour
 from tui.output.formats import PrintedMoment, printer
 
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     scope = here(arguments)
+    say(missing(scope))
 
     async def watch(live: Live) -> int:
         since: dict[HookId, Sample] = {}

@@ -36,6 +36,11 @@ class Scope(NamedTuple):
         parts = zip(columns, self, strict=True)
         return {name: value for name, value in parts if value is not None}
 
+    def is_named(self, column: str, names: Iterable[str]) -> bool:
+        """Return whether one of these names is asked for; True where that column is not."""
+        wanted = self.asked.get(column)
+        return wanted is None or any(_is(column, name, wanted) for name in names)
+
     def tells(self, hook: Hook) -> bool:
         """Return whether rows of this hook can be within the scope."""
         names = {column.name for column in (*hook.columns, *(hook.log or ()))}

@@ -49,4 +49,9 @@ def test_a_namespace_has_its_processes_and_no_others(busy: tuple[str, int]) -> N
     rows = {hook["hook"]: hook["rows"] for hook in json.loads(done.stdout)["hooks"]}
     assert {(row["pid"], row["netns_name"]) for row in rows["tcp-connect"]} == {(pid, name)}
     assert rows["interfaces"] == [], "those of the namespace that is looked from"
-    assert ebpftop(*asked, "--scope", "netns:nowhere", "--json").stdout.count('"rows": []') == 2
+    nowhere = ebpftop(*asked, "--scope", "netns:nowhere", "--json")
+    assert nowhere.stdout.count('"rows": []') == 2
+    assert nowhere.stderr == "ebpftop: there is no network namespace 'nowhere' now\n"
+    near = ebpftop("findings", "--for", "1", "--scope", f"netns:{name}x")
+    assert near.returncode == 3, "it could not be told"
+    assert f"similar names: {name}" in near.stderr
