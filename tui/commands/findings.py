@@ -36,7 +36,7 @@ STATUSES = {
     0: "nothing is wrong",
     1: "something is wrong now, and somebody is harmed by it (an alarm)",
     2: "wrong usage",
-    3: "cannot tell: a hook that is needed is not read (standard error says which)",
+    3: "cannot tell: a needed hook is not read, or nobody is in the scope (stderr says why)",
     "128+n": WATCHED["128+n"],
 }
 NOTHING, WRONG, UNKNOWN = 0, 1, 3
