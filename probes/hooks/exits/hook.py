@@ -54,7 +54,7 @@ HOOK = Hook(
             decode=_end, width=12),
         counter("ends", "Ends", "processes that ended in this way"),
         counter("lived_ns", "Lived", "sum of their lifetimes", Unit.NS, hidden=True),
-        derived("mean_ns", "Mean", "how long they lived on average, last 10 s", Unit.NS,
+        derived("lifetime_ns", "Lifetime", "how long they lived on average, last 10 s", Unit.NS,
                 mean("lived_ns", "ends")),
         level("pid", "Pid", "the latest of them", Unit.NUMBER, width=7, label=False),
         CGROUP_ID,

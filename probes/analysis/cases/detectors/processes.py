@@ -111,7 +111,7 @@ def _crash(facts: Facts, ends: Attempts, n: int, every: float) -> Claim | None:
     if not _goes_on(facts, ENDING, (comm, end), float(ends.per_s("ends")[n])):
         return None
     alarm = end != _KILLED and share >= SHARE and rate >= RATE
-    lived = row["mean_ns"]
+    lived = row["lifetime_ns"]
     after = f", after {units.duration(lived)} each" if isinstance(lived, int | float) else ""
     text = f"{number:.0f} ended like this in {ends.seconds:.0f} s{after}; started by {parent}"
     verdict = facts.verdict(ENDING, (comm, end))
