@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from probes.analysis.destinations import HOW, NO_ANSWER
 from probes.analysis.glossary import glossary
 from probes.hooks import catalogue
 
@@ -23,6 +24,14 @@ def test_a_rung_is_one_of_the_hooks_that_may_be_meant() -> None:
         "btf-tracepoint", f"rung {place} of {len(hook.ladder)} of tcp-connect",
     )  # fmt: skip
     assert not glossary("tcp-connect on btf-tracepoint", ())
+
+
+def test_how_connects_end_is_explained_where_they_are_shown() -> None:
+    text = "10.0.0.5:5432 timed out 74%"
+    assert [word for word, _ in glossary(text, (HOOKS["tcp-connect"],))] == ["timed out"]
+    assert not glossary(text, (HOOKS["opens"],))
+    explained = dict(glossary(" ".join((*HOW.values(), NO_ANSWER)), (HOOKS["tcp-connect"],)))
+    assert set(HOW.values()) - {HOW["other"]} | {NO_ANSWER} == set(explained)
 
 
 def test_what_is_not_known_is_left_out() -> None:
