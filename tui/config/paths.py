@@ -40,13 +40,11 @@ def _of_person(variable: str, which: str) -> Path:
     """Return a folder of platformdirs, in the home of the user who called sudo."""
     from platformdirs.unix import Unix  # only now: it is not needed for every command
 
-    path: Path = getattr(Unix("ebpftop"), which)
-    if os.environ.get(variable):
-        return path
     try:
-        return home() / path.relative_to(Path.home())
-    except (RuntimeError, ValueError):  # no HOME, and an unknown user
-        return NOWHERE / path.name
+        path: Path = getattr(Unix("ebpftop"), which)
+        return path if os.environ.get(variable) else home() / path.relative_to(Path.home())
+    except (RuntimeError, ValueError):  # no HOME, and an unknown user; a relative one
+        return NOWHERE / "ebpftop"
 
 
 def home() -> Path:
