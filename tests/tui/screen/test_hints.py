@@ -56,10 +56,13 @@ async def test_every_key_does_something_or_says_why_not(pane: str, opened: tuple
     silent = []
     async with playing(pane="overview", size=(100, 30), ticks=49) as (app, pilot):
         for key in app.keymap.table:
-            if key.id in {*MOVES, *LEAVES, f"pane.{pane}"}:  # its tab says that we are there
+            if key.id in {*MOVES, *LEAVES}:
                 continue
             await pilot.press(*["escape"] * 5, pane, *opened)
             await settle(pilot)
+            here = app.place.panes.index(app.place.pane) + 1  # a case's detail is in its own pane
+            if key.id in {f"pane.{pane}", f"pane.{here}"}:
+                continue  # its tab says that we are there
             app.hints.forget()
             app.clear_notifications()
             await settle(pilot)
