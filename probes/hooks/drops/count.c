@@ -1,5 +1,6 @@
-/* A port scan makes one row per port. Ports have a map of their own that evicts nothing: when it
- * is full, further ports are counted together as 0, and no count is lost. */
+/* A port scan makes one row per port. Ports have a map of their own that evicts nothing by itself:
+ * when it is full, further ports are counted together as 0, and no count is lost. The reader makes
+ * room in it. */
 
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);

@@ -77,7 +77,7 @@ HOOK = Hook(
         port_key(
             "dport",
             "Port",
-            f"destination port; none: unreadable, or more than {drop_source.MAP_ENTRIES} rows",
+            f"destination port; none: unreadable, or over {drop_source.MAP_ENTRIES} at a time",
         ),
         key(
             "trait",

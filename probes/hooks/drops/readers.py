@@ -12,8 +12,10 @@ from probes.hooks.drops.columns import TracedColumns
 from probes.hooks.drops.counters import known_reasons
 from probes.hooks.drops.devices import Devices
 from probes.hooks.drops.holders import SocketHolders
+from probes.hooks.drops.port_room import PortRoom
 from probes.hooks.drops.seen import SeenByPlace, SeenDrops
 from probes.hooks.drops.senders import Senders
+from probes.hooks.drops.source import MAP_ENTRIES
 from probes.hooks.drops.traced import Around, traced_rows
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.hooks.drops.ways import Forwarding
@@ -36,12 +38,14 @@ def open_traced(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         senders, sent = Senders(own), opening.tables["senders"]
         around = Around(own, name_of, Devices(opening, own), holders, senders, kept, forwarding)
         many, everything, others = TracedColumns(around), opening.tables["everything"], 0
+        room = PortRoom(opening.tables["ports"], MAP_ENTRIES)
 
         def read() -> Reading:
             nonlocal others
             untraced.read()
             counted = everything.row((0,))
             entries = [table.entries() for table in tables]
+            room.make(entries[1])
             senders.look(sent.rows())
             packets, rows, more = look(entries)
             # What the map threw out. Those that are no drops are among them.

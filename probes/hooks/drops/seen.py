@@ -18,6 +18,8 @@ from probes.model import Flat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MAX_GONE = 1024
+"""Places of evicted rows that are told apart by port."""
 Place = tuple[int, str, str, int | None]
 """Network namespace, reason, place in the code, destination port."""
 
@@ -158,6 +160,8 @@ class SeenDrops:
 
     def _add(self, place: Place, packets: int) -> None:
         if counted(place[1], function_of(place[2])):
+            if place not in self._gone and len(self._gone) >= MAX_GONE:
+                place = (*place[:3], None)
             self._gone[place] += packets
 
     def forget(self, netns: int) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from probes.analysis.snapshot import Snapshot, Trail
 from probes.hooks import catalogue
 from probes.hooks.drops.source import MAP_ENTRIES
 from probes.kernel import capabilities
 from probes.ladder.attachment import Attachment, Modules
+from probes.model import OTHERS
 from tests.support.namespaces import namespace, send, veth
 from tests.support.rungs import stood
 from tests.support.scenarios import values
@@ -140,6 +143,40 @@ def test_a_port_scan_makes_no_count_go_back(drops: Callable[[], Attachment]) -> 
     assert sum(r["packets"] for r in rows) == ports
     assert len([r for r in rows if r["dport"]]) <= MAP_ENTRIES
     assert sum(r["packets"] for r in rows if r["dport"] is None) >= 500
+
+
+@pytest.mark.anywhere
+def test_after_a_port_scan_what_is_dropped_has_its_port(drops: Callable[[], Attachment]) -> None:
+    """Ports that nothing is sent to any more make room, and no packet is counted twice or lost."""
+    veth()
+    attachment, scanned, later = drops(), MAP_ENTRIES + 500, 60_000
+    trail = Trail(catalogue()["drops"])
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind(("v1", 0))
+        trail.snapshot(attachment.read())
+        for port in range(1, scanned + 1):
+            s.send(_ipv4(17, _udp(port)))
+        sums = [_of_v0_and_others(trail.snapshot(attachment.read()))]
+        for _ in range(3):
+            time.sleep(0.1)
+            s.send(_ipv4(17, _udp(later)))
+            sums.append(_of_v0_and_others(trail.snapshot(attachment.read())))
+        for _ in range(N):
+            s.send(_ipv4(17, _udp(later)))
+    last = trail.snapshot(attachment.read())
+    (row,) = [r for r in last.rows if r["dport"] == later]
+    assert int(row["packets"]) >= N
+    assert len([r for r in last.rows if r["dport"]]) < MAP_ENTRIES * 3 // 4
+    sent = scanned + 3 + N
+    assert sent <= _of_v0_and_others(last)[0] < sent + 100, "a few are of others, meanwhile"
+    grown = [rate for _, rate in sums[1:]]
+    assert all(rate < 200 for rate in grown), "what was let go is not counted again"
+
+
+def _of_v0_and_others(snapshot: Snapshot) -> tuple[int, float]:
+    """Return the packets of our interface and of what has no row any more; their rate."""
+    rows = [r for r in snapshot.rows if r["interface"] == "v0" or r["reason"] == OTHERS]
+    return sum(int(r["packets"]) for r in rows), sum(r.rate("packets") or 0.0 for r in rows)
 
 
 def test_what_a_socket_of_another_namespace_drops_is_not_ours(modules: Modules) -> None:
