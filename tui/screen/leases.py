@@ -36,6 +36,8 @@ class Leases:
         self._session, self._place, self._carry_out = session, place, carry_out
         self._held: dict[str, HookId] = {}
         self._wanted: dict[HookId, float] = {}
+        self._returned: set[HookId] = set()
+        "Being detached, or detached: wanted again, they may be there still for a moment."
 
     def borrow(self, why: str, id: HookId, *, unasked: bool = False) -> None:
         """Attach what is needed until it is given back, unless it was attached already.
@@ -45,6 +47,7 @@ class Leases:
         session = self._session
         past = session.frozen or session.player is not None
         if session.live.snapshots.get(id) is None and not past:
+            self._returned.discard(id)
             self._held[why] = id
             self._carry_out(self._hold(why, id, unasked))
 
@@ -66,6 +69,7 @@ class Leases:
     def _return(self, why: str) -> None:
         id = self._held.pop(why, None)
         if id is not None and self._session.live.status(id).state is not State.ATTACHING:
+            self._returned.add(id)
             self._carry_out(self._session.collector.control.detach(id, quiet=True))
 
     def tend(self) -> None:
@@ -79,12 +83,12 @@ class Leases:
         self._let_go([id for id in old if id not in wants])
         self._let_go(list(self._wanted)[most:])
         for place, want in enumerate(wants):
-            if want not in self._wanted:
-                if len(self._wanted) >= most:
-                    worth_less = [id for id in wants[place + 1 :] if id in self._wanted]
-                    if not worth_less:
-                        continue
-                    self._let_go(worth_less[-1:])
+            if want not in self._wanted and len(self._wanted) >= most:
+                worth_less = [id for id in wants[place + 1 :] if id in self._wanted]
+                if not worth_less:
+                    continue
+                self._let_go(worth_less[-1:])
+            if want not in self._wanted or want in self._returned:
                 self.borrow(str(want), want, unasked=True)
             self._wanted[want] = now
 

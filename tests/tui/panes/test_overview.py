@@ -193,6 +193,21 @@ async def test_whose_calls_fail_is_looked_at_while_they_do() -> None:
         assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
 
 
+async def test_what_is_wanted_again_while_it_is_detached_comes_back() -> None:
+    """Its last numbers are still there then: they are no reason to leave it detached for good."""
+    async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
+        Leases.tend(app.leases)
+        await settle(pilot)
+        await step(pilot, 3)
+        app.leases.give_back("pane")
+        Leases.tend(app.leases)
+        await settle(pilot)
+        await step(pilot, 2)
+        Leases.tend(app.leases)
+        await settle(pilot)
+        assert any(str(s.id) == "syscall-processes@fsync" for s in app.session.source.statuses())
+
+
 async def test_a_frozen_overview_attaches_nothing() -> None:
     """Looking at the past changes nothing in the present."""
     async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
