@@ -322,10 +322,12 @@ class Live:
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
         ladder = self._hooks[hook].ladder
         counted = len(ladder) == 1 and ladder[0].passive  # by the kernel, all the time
+        known = False
         while True:
             standing = self._attachments.of_hook(hook)
-            if standing:
-                yield await self._readings.of(standing)
+            if standing or known:  # that nothing stands any more is told, too, once
+                yield await self._readings.of(standing) if standing else ()
+            known = bool(standing)
             await self._pace.wait(hook, at_once=counted and bool(standing))
 
     async def read(self) -> list[Sample]:

@@ -217,3 +217,18 @@ async def test_one_that_cannot_be_detached_does_not_hold_the_others() -> None:
     assert [q["dev"] for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"][:1] == ["v0"]
     await live.close()
     assert not [q for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"]
+
+
+async def test_that_the_last_of_a_hook_has_gone_is_told() -> None:
+    """Else its last numbers would stay, and it would never be attached again unasked."""
+    async with _started() as live:
+        exits = HookId("exits")
+        await live.attach(exits)
+        samples = live.samples("exits")
+        assert [s.status.id for s in await anext(samples)] == [exits]
+        await live.detach(exits)
+        async with asyncio.timeout(10):
+            while await anext(samples):
+                pass
+            await live.attach(exits)
+            assert await anext(samples)
