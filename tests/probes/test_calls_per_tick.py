@@ -24,6 +24,7 @@ from probes.analysis.heat import SLOT_SECONDS
 from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot, Trail
 from probes.hooks import catalogue
+from probes.hooks.drops import readers as drop_readers
 from probes.hooks.tcp_rtt import open_sockets
 from probes.kernel import procfs
 from probes.owners import lookups, owner_columns
@@ -100,6 +101,8 @@ def _owners(monkeypatch: pytest.MonkeyPatch) -> None:
     """Owners are looked up in the first tick, which may take longer here than on a screen."""
     monkeypatch.setattr(lookups, "NEW_SECONDS", 10.0)
     monkeypatch.setattr(procfs, "pid_set", lambda: {os.getpid()})  # others come and go
+    # A map of ports that is nearly full makes room: a call for each entry, once.
+    monkeypatch.setattr(drop_readers, "MAP_ENTRIES", 1 << 16)
     monkeypatch.setattr(owner_columns, "shared", ProcessOwners())
 
 
